@@ -1,0 +1,106 @@
+"""The store: one environment's folder of flat, create-only objects.
+
+The interface is as narrow as a write-once account allows (design §4): objects are created under a name
+that was never used, read, listed, and - by another account - deleted one by one. Nothing is renamed,
+overwritten or deleted recursively, so no bug above this line can do it either.
+
+A ``StoreTarget`` says where the store is; ``connect()`` opens a fresh session. Each step opens its own:
+what one session wrote, another must read back before it counts (F18, F22).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+CHUNK = 4 * 2**20
+"""Bytes handed over at a time, reading and writing."""
+
+
+@dataclass(frozen=True)
+class ObjectStat:
+    """One object as a listing shows it. ``modified`` is the store's own clock, aware UTC, or None."""
+
+    name: str
+    size: int
+    modified: dt.datetime | None
+
+
+@dataclass(frozen=True)
+class FreeSpace:
+    """Bytes on the store's filesystem; ``available`` is what this account may still write."""
+
+    total: int
+    available: int
+
+
+class Store(Protocol):
+    """An open session. Names are flat: no slash, no leading dot, ASCII (``checked_name``).
+
+    Every method raises the ``StoreError`` family only, with the name and the store in the message;
+    ``StoreUnreachable`` is the only one that may be repeated, and only with a new session.
+    """
+
+    def create_new(self, name: str, chunks: Iterable[bytes]) -> int:
+        """Write a new object and return the bytes handed over. The return value proves nothing: read back.
+
+        Raises ``StoreObjectExists`` when the name was ever used, also by a torn upload;
+        ``StoreFull``; ``StoreDenied``. After an error the name may hold a torn object: it is never
+        tried again, the next attempt takes another name.
+        """
+        ...
+
+    def read(self, name: str) -> Iterator[bytes]:
+        """The object from its first byte to its last, in chunks of at most ``CHUNK``.
+
+        A short read raises ``StoreProtocolError``: the stream never simply ends early (F21).
+        """
+        ...
+
+    def stat(self, name: str) -> ObjectStat: ...
+
+    def list(self) -> list[ObjectStat]:
+        """Every object of the folder, sorted by name; sub-folders are left out.
+
+        Raises rather than return a partial listing (F39); a missing folder is ``StoreObjectMissing``.
+        """
+        ...
+
+    def delete_exact(self, name: str) -> None:
+        """Delete this one object. A missing one raises ``StoreObjectMissing``; a folder is refused."""
+        ...
+
+    def free_space(self) -> FreeSpace | None:
+        """What statvfs says, or None where the store cannot tell."""
+        ...
+
+    def close(self) -> None:
+        """End the session. Never raises: nothing that close() says is evidence."""
+        ...
+
+
+class StoreTarget(Protocol):
+    """Where an environment's store is and how to reach it; holds secrets, so its repr shows none."""
+
+    def connect(self) -> AbstractContextManager[Store]:
+        """A fresh session, closed at the end of the ``with`` block."""
+        ...
+
+    @property
+    def label(self) -> str:
+        """For people: ``sftp://lifeboat@nas.example:22/production``. Never a secret."""
+        ...
+
+
+def checked_name(name: str) -> str:
+    """Return ``name`` if it is a flat object name, else raise ``ValueError`` (a defect of ours)."""
+    ok = name.isascii() and 0 < len(name) <= 200 and name[0] not in ".-" and set(name) <= _NAME_CHARACTERS
+    if not ok:
+        raise ValueError(f"not an object name: {name!r}")
+    return name
+
+
+_NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")

@@ -1,0 +1,1 @@
+"""Values and pure functions: policy, retention, manifest, catalog. No I/O, no clock, no randomness."""
