@@ -1,0 +1,130 @@
+"""Backup: snapshot → dump → encrypt → upload → checksum → publish → prune, for every source of an environment."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+from prefect.futures import PrefectFuture
+from prefect.runtime import flow_run
+from prefect.states import Completed
+from prefect.task_runners import ThreadPoolTaskRunner
+
+from lifeboat import clock
+from lifeboat.model.outcome import SourceOutcome
+from lifeboat.model.parts import Lane
+from lifeboat.stages.batches import lanes_of, turns_of
+from lifeboat.stages.encrypt import SealedBatch
+from lifeboat.stages.plan import PlannedSource
+from lifeboat.stages.snapshot import FrozenServer
+from lifeboat.stages.upload import CheckedBatch, SentBatch
+from lifeboat.stages.voyage import Voyage, backup_id_of, new_run_id
+from tasks.board import aboard
+from tasks.checksum import checksum
+from tasks.encrypt import encrypt
+from tasks.outcome import committed, database_rows, failed, raise_if_red, skipped
+from tasks.plan import plan
+from tasks.prune import prune
+from tasks.publish import publish, refuse_suspect
+from tasks.report import report_backup, report_prune, report_run
+from tasks.snapshot import snapshot, survey
+from tasks.upload import upload
+
+# Each batch keeps three threads: waiting costs nothing, working is limited by the lanes (``streams``).
+THREADS = 160
+
+
+def _run_name() -> str:
+    parameters = flow_run.parameters
+    return f"{parameters['environment']} {clock.utc_now():%Y-%m-%d %H:%M}"
+
+
+def _source_run_name() -> str:
+    parameters = flow_run.parameters
+    return f"{parameters['environment']} {parameters['service']}/{parameters['source']} {clock.utc_now():%Y-%m-%d %H:%M}"
+
+
+@flow(name="backup-environment", flow_run_name=_run_name)
+def backup_environment(
+    environment: str, policy: str = "digital-automotive", only: list[str] | None = None
+) -> list[SourceOutcome] | State[list[SourceOutcome]]:
+    """Back up every source of an environment, each on its own: one that fails does not stop the others.
+
+    Args:
+        environment: The environment's name in the policy.
+        policy: A shipped policy's name, or the path of a policy file.
+        only: Sources to back up, as service/source; all of them when empty.
+    """
+    run_id = new_run_id()
+    sources = plan(environment, policy, only or [])
+    outcomes = [_attempt(environment, source, run_id, policy) for source in sources]
+    report_run(environment, run_id, outcomes)
+    raise_if_red(outcomes)
+    if outcomes and all(outcome.state == "skipped" for outcome in outcomes):
+        return Completed(name="Skipped", message="A newer good backup covers this slot.", data=outcomes)
+    return outcomes
+
+
+def _attempt(environment: str, source: PlannedSource, run_id: str, policy: str) -> SourceOutcome:
+    if source.covered_by or source.unsupported:
+        return skipped(source)
+    state = backup_source(environment, source.service, source.source, run_id, policy, return_state=True)
+    result = state.result(raise_on_failure=False)
+    return result if isinstance(result, SourceOutcome) else failed(source, result)
+
+
+@flow(name="backup-source", flow_run_name=_source_run_name, task_runner=ThreadPoolTaskRunner(max_workers=THREADS))  # type: ignore[arg-type]
+def backup_source(environment: str, service: str, source: str, run_id: str, policy: str) -> SourceOutcome:
+    """Back up one PostgreSQL server: all its databases, from a frozen view of each, committed by a signed manifest."""
+    with aboard(environment, service, source, run_id, policy) as voyage:
+        census = survey(voyage)
+        watch = clock.Stopwatch()
+        backup_id, turns = "", list[FrozenServer]()
+        under_way: list[BatchUnderWay] = []
+        planned_turns = turns_of(voyage, census)
+        for number, names in enumerate(planned_turns):
+            with ExitStack() as views:
+                frozen = snapshot(voyage, census, names, views)
+                turns.append(frozen)
+                backup_id = backup_id or backup_id_of(voyage, frozen.data_timestamp)
+                lanes = lanes_of(voyage, frozen, turn=number, turns=len(planned_turns))
+                sailing = set_sail(voyage, backup_id, frozen, lanes)
+                for batch in sailing:
+                    batch.sealed.result()
+            under_way += sailing
+        checked = [batch.arrived() for batch in under_way]
+        published = publish(voyage, backup_id, turns, checked, {"data_path": watch.milliseconds()})
+        report_backup(voyage.chain, database_rows(turns, checked), published.manifest)
+        refuse_suspect(published)
+        pruned = prune(voyage, published, frozen)
+        report_prune(voyage.chain, pruned)
+        return committed(published, pruned, turns, watch.seconds())
+
+
+@dataclass(frozen=True)
+class BatchUnderWay:
+    """The three futures of a batch. Each is resolved in turn, so that the first failure is the one that shows."""
+
+    sealed: PrefectFuture[SealedBatch]
+    sent: PrefectFuture[SentBatch]
+    checked: PrefectFuture[CheckedBatch]
+
+    def arrived(self) -> CheckedBatch:
+        """Wait until the batch was read back; raises what its upload or its checksum raised."""
+        self.sent.result()
+        return self.checked.result()
+
+
+def set_sail(voyage: Voyage, backup_id: str, frozen: FrozenServer, lanes: list[Lane]) -> list[BatchUnderWay]:
+    """Batches of a lane are sealed one after the other, lanes side by side; each goes on as soon as it is sealed."""
+    fleet = []
+    for lane in lanes:
+        before: list[PrefectFuture[SealedBatch]] = []
+        for batch in lane:
+            sealed = encrypt.submit(voyage, frozen, batch, wait_for=before)
+            sent = upload.submit(voyage, backup_id, sealed)
+            fleet.append(BatchUnderWay(sealed, sent, checksum.submit(voyage, sent)))
+            before = [sealed]
+    return fleet

@@ -1,0 +1,79 @@
+"""Loading: one part of a backup into a database, a program or a private file, in a child process."""
+
+from __future__ import annotations
+
+import base64
+import pickle
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lifeboat import clock, errors
+from lifeboat.adapters.children import Crew
+from lifeboat.adapters.postgres import PostgresServer
+from lifeboat.adapters.store import StoreTarget
+from lifeboat.model.index import IndexPart, Table
+
+
+@dataclass(frozen=True)
+class Loader:
+    """Where parts come from and what opens them. ``identities`` are secret: never shown."""
+
+    store: StoreTarget
+    identities: tuple[str, ...] = field(repr=False)
+    crew: Crew
+    deadline: clock.Deadline
+    progress: Callable[[str], None] = lambda text: None
+
+    def tables(self, part: IndexPart, tables: Sequence[Table], server: PostgresServer, database: str, encoding: str) -> None:
+        """Load these tables of a part; all of them are committed, or none."""
+        connection = {
+            "host": server.host,
+            "port": server.port,
+            "user": server.user,
+            "password": server.password(),
+            "dbname": database,
+            "sslmode": server.tls_mode,
+            "client_encoding": encoding,
+            "application_name": "lifeboat restore",
+            "connect_timeout": server.connect_timeout,
+            **({"sslrootcert": server.tls_ca_file} if server.tls_ca_file else {}),
+        }
+        self._load(part, tables=[table.model_dump() for table in tables], connection=connection)
+
+    def program(self, part: IndexPart, argv: Sequence[str], environment: dict[str, str]) -> None:
+        """Feed a part's plaintext to a program."""
+        self._load(part, argv=list(argv), environment=environment)
+
+    def file(self, part: IndexPart, path: Path) -> None:
+        """Write a part's plaintext to a new private file."""
+        self._load(part, file=str(path))
+
+    def _load(self, part: IndexPart, **how: Any) -> None:  # noqa: ANN401 - fields of the job
+        job = {
+            "store": base64.b64encode(pickle.dumps(self.store)).decode(),
+            "name": part.name,
+            "size": part.size,
+            "sha256": part.sha256,
+            "identities": list(self.identities),
+            "tables": [],
+            "file": "",
+            "argv": [],
+            "environment": {},
+        } | how
+        with self.crew.hire("lifeboat.adapters.loading_child", job, label=f"load {part.name}", deadline=self.deadline) as child:
+            done = False
+            for event in child.events():
+                if event["event"] == "failed":
+                    raise _failure(event)
+                done = done or event["event"] == "done"
+                self.progress(f"load {part.name}: {event.get('plain', event.get('plain_bytes', 0)) / 2**20:,.0f} MiB")
+        if not done:
+            raise errors.RestoreFailed(f"The child that loaded {part.name} ended without a result.")
+
+
+def _failure(event: dict[str, Any]) -> errors.LifeboatError:
+    kind = getattr(errors, event["kind"])
+    error: errors.LifeboatError = kind(event["message"], hint=event["hint"])
+    return error

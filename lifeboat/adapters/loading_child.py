@@ -1,0 +1,263 @@
+"""Child process: one sealed part from the store → age → zstd → COPY into tables, or a program's standard input.
+
+Runs as ``python -m lifeboat.adapters.loading_child`` with a job from ``loading.load``. age hands out plaintext before
+the end of the file is authenticated (reliability §3.3): so tables are loaded inside one transaction, committed only
+after length, SHA-256, age's and zstd's own ends, and every table's digest and rows were found right.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hashlib
+import os
+import pickle
+import subprocess
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+import psycopg
+import pyrage
+import zstandard
+from psycopg import sql
+
+from lifeboat.adapters.child_side import Lifeline, tell
+from lifeboat.adapters.store import StoreTarget
+from lifeboat.errors import ChecksumMismatch, LifeboatError, RestoreFailed
+
+REPORT_EVERY = 8 * 2**20
+
+
+class SealedReader:
+    """The object on the store as the file that age reads; hashes and counts what it hands out."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks = chunks
+        self._ready = memoryview(b"")
+        self._digest = hashlib.sha256()
+        self.size = 0
+        self.error: Exception | None = None
+
+    def read(self, size: int = -1) -> bytes:
+        if not self._ready:
+            try:
+                chunk = next(self._chunks, b"")
+            except LifeboatError as error:
+                self.error = error  # age would report it as a DecryptError
+                raise
+            self._digest.update(chunk)
+            self.size += len(chunk)
+            self._ready = memoryview(chunk)
+        out = self._ready[:size] if size >= 0 else self._ready
+        self._ready = self._ready[len(out) :]
+        return bytes(out)
+
+    def verify(self, job: dict[str, Any]) -> None:
+        while self.read(2**20):
+            pass
+        if (self.size, self._digest.hexdigest()) != (job["size"], job["sha256"]):
+            raise ChecksumMismatch(
+                f"{job['name']} is not what was signed: {self.size} bytes, expected {job['size']}, or another SHA-256.",
+                hint="Nothing of it was kept. Restore an older backup, or this one from the second copy.",
+            )
+
+
+class Sink(Protocol):
+    def take(self, data: memoryview) -> None: ...
+
+    def finish(self) -> None: ...
+
+
+class Unpacked:
+    """Where age writes: zstd's other end, in front of a sink."""
+
+    def __init__(self, sink: Sink) -> None:
+        self._zstd = zstandard.ZstdDecompressor().decompressobj()
+        self._sink = sink
+        self._told = 0
+        self.total = 0
+        self.error: Exception | None = None
+
+    def write(self, data: bytes) -> int:
+        try:
+            plain = self._zstd.decompress(data)
+            self._sink.take(memoryview(plain))
+        except Exception as error:
+            self.error = error
+            raise
+        self.total += len(plain)
+        if self.total - self._told >= REPORT_EVERY:
+            self._told = self.total
+            tell("progress", plain=self.total)
+        return len(data)
+
+    def flush(self) -> None:
+        """Nothing is buffered here; age calls it."""
+
+    def verify(self, name: str) -> None:
+        # zstandard takes a truncated frame without a word (reliability §3.6).
+        if not self._zstd.eof:
+            raise ChecksumMismatch(f"{name} ends in the middle of its compressed stream.")
+
+
+class TableSink:
+    """Cuts a part's plaintext into its tables and copies the wanted ones, all in one transaction."""
+
+    def __init__(self, connection: psycopg.Connection[Any], tables: list[dict[str, Any]]) -> None:
+        self._cursor = connection.cursor()
+        self._tables = sorted(tables, key=lambda table: int(table["offset"]))
+        self._next = 0
+        self._position = 0
+        self._copy: psycopg.Copy | None = None
+        self._stack = contextlib.ExitStack()
+
+    def take(self, data: memoryview) -> None:
+        while data and self._next < len(self._tables):
+            table = self._tables[self._next]
+            if self._position < table["offset"]:
+                data = self._advance(data, table["offset"] - self._position)
+                continue
+            if self._copy is None:
+                self._open(table)
+            left = table["offset"] + table["length"] - self._position
+            piece = data[:left]
+            self._digest.update(piece)
+            assert self._copy is not None
+            self._copy.write(piece)
+            data = self._advance(data, len(piece))
+            if len(piece) == left:
+                self._close(table)
+
+    def _advance(self, data: memoryview, count: int) -> memoryview:
+        step = min(count, len(data))
+        self._position += step
+        return data[step:]
+
+    def _open(self, table: dict[str, Any]) -> None:
+        target = sql.Identifier(table["schema_name"], table["name"])
+        columns = sql.SQL("({})").format(sql.SQL(",").join(map(sql.Identifier, table["columns"]))) if table["columns"] else sql.SQL("")
+        # Truncated in the same transaction, the rows can be written frozen and, with wal_level=minimal, without WAL.
+        self._cursor.execute(sql.SQL("TRUNCATE ONLY {}").format(target))
+        statement = sql.SQL("COPY {} {} FROM STDIN (FREEZE)").format(target, columns)
+        self._digest = hashlib.sha256()
+        self._copy = self._stack.enter_context(self._cursor.copy(statement))
+
+    def _close(self, table: dict[str, Any]) -> None:
+        self._stack.close()
+        self._copy = None
+        self._next += 1
+        label = f"{table['schema_name']}.{table['name']}"
+        if self._digest.hexdigest() != table["sha256"]:
+            raise ChecksumMismatch(f"Table {label} is not what was dumped: another SHA-256.")
+        if self._cursor.rowcount != table["rows"]:
+            raise RestoreFailed(f"Table {label}: the server took {self._cursor.rowcount} rows of {table['rows']}.")
+
+    def finish(self) -> None:
+        # Empty tables at the end of a part have no bytes that would bring them here.
+        while self._next < len(self._tables) and self._tables[self._next]["length"] == 0:
+            self._open(self._tables[self._next])
+            self._close(self._tables[self._next])
+        if self._next < len(self._tables):
+            raise ChecksumMismatch(f"The part ends before table {self._tables[self._next]['name']}.")
+
+
+class ProgramSink:
+    """A program's standard input."""
+
+    def __init__(self, argv: list[str], environment: dict[str, str]) -> None:
+        self._process = subprocess.Popen(
+            argv, env=environment, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        )
+
+    def take(self, data: memoryview) -> None:
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(data)
+        except BrokenPipeError:
+            self.finish()
+
+    def finish(self) -> None:
+        _, complaints = self._process.communicate()
+        if self._process.returncode != 0:
+            raise RestoreFailed(f"pg_restore ended with {self._process.returncode}: {complaints.decode(errors='replace')}")
+
+
+class FileSink:
+    """A private file, for the small archives that pg_restore must be able to seek in."""
+
+    def __init__(self, path: str) -> None:
+        self._file = open(path, "xb", opener=_private)  # noqa: SIM115, PTH123 - closed in finish
+
+    def take(self, data: memoryview) -> None:
+        self._file.write(data)
+
+    def finish(self) -> None:
+        self._file.close()
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def load(job: dict[str, Any]) -> dict[str, Any]:
+    target: StoreTarget = pickle.loads(base64.b64decode(job["store"]))  # noqa: S301 - written by our own parent process
+    with contextlib.ExitStack() as stack:
+        store = stack.enter_context(target.connect())
+        connection = stack.enter_context(_connect(job["connection"])) if job["tables"] else None
+        reader = SealedReader(store.read(job["name"]))
+        sink = _sink(job, connection)
+        unpacked = Unpacked(sink)
+        try:
+            pyrage.decrypt_io(reader, unpacked, [pyrage.x25519.Identity.from_str(text) for text in job["identities"]])
+        except Exception as error:
+            raise reader.error or unpacked.error or _explained(error, job["name"]) from None
+        reader.verify(job)
+        unpacked.verify(job["name"])
+        sink.finish()
+        if connection is not None:
+            connection.commit()
+    return {"plain_bytes": unpacked.total}
+
+
+def _sink(job: dict[str, Any], connection: psycopg.Connection[Any] | None) -> Sink:
+    if connection is not None:
+        return TableSink(connection, job["tables"])
+    return FileSink(job["file"]) if job["file"] else ProgramSink(job["argv"], job["environment"])
+
+
+def _connect(settings: dict[str, Any]) -> psycopg.Connection[Any]:
+    connection: psycopg.Connection[Any] = psycopg.connect(**settings, autocommit=False)
+    connection.execute("SET search_path = ''")
+    connection.execute("SET statement_timeout = 0")
+    connection.execute("SET row_security = off")
+    connection.commit()
+    return connection
+
+
+def _explained(error: Exception, name: str) -> Exception:
+    text = str(error)
+    if "No matching keys" in text or "no matching" in text.lower():
+        return RestoreFailed(
+            f"The identity at hand does not open {name}.",
+            hint="`lifeboat show` lists the recipients of the backup; use the identity of one of them.",
+        )
+    if isinstance(error, pyrage.DecryptError | OSError | zstandard.ZstdError):
+        return ChecksumMismatch(f"{name} does not decrypt: {text}")
+    return error
+
+
+def main() -> None:
+    lifeline = Lifeline()
+    job = lifeline.job()
+    try:
+        result = load(job)
+    except LifeboatError as error:
+        tell("failed", kind=type(error).__name__, message=error.message, hint=error.hint)
+    except psycopg.Error as error:
+        tell("failed", kind="RestoreFailed", message=f"{job['name']}: {' '.join(str(error).split())}", hint="")
+    else:
+        tell("done", **result)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,145 @@
+"""Sealing: one part from its producers, in a child process (design §3, "dump → encrypt").
+
+Compression is zstd level 1 with checksum, encryption is age by recipients only: nothing here could open what
+it wrote.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lifeboat import clock
+from lifeboat.adapters.children import Crew
+from lifeboat.adapters.spool import Spool
+from lifeboat.errors import LifeboatError, ProducerFailed, SealingFailed, SpoolFull
+
+ZSTD_LEVEL = 1
+
+
+@dataclass(frozen=True)
+class Producer:
+    """A program whose standard output is sealed.
+
+    ``tables`` is how many COPY streams it sends, each ended by a line ``\\.``; 0 for one opaque stream.
+    ``environment`` may hold secrets, so no repr shows it.
+    """
+
+    label: str
+    argv: tuple[str, ...]
+    environment: dict[str, str] = field(repr=False)
+    script: str = field(default="", repr=False)
+    tables: int = 0
+
+
+@dataclass(frozen=True)
+class Segment:
+    """One table, or one opaque stream, inside a part's plaintext. Offsets and lengths in bytes."""
+
+    offset: int
+    length: int
+    rows: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class SealedPart:
+    """A complete age file in the spool. ``sha256`` is of the sealed bytes."""
+
+    path: Path
+    size: int
+    sha256: str
+    plain_bytes: int
+    segments: tuple[Segment, ...]
+    complaints: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+
+Progress = Callable[[int, int], None]
+"""Called with (sealed bytes, plain bytes) of the part that grows."""
+
+
+def seal(
+    producers: Sequence[Producer],
+    path: Path,
+    *,
+    recipients: Sequence[str],
+    spool: Spool,
+    crew: Crew,
+    deadline: clock.Deadline,
+    label: str,
+    progress: Progress = lambda sealed, plain: None,
+) -> SealedPart:
+    """Run the producers one after the other into one sealed part.
+
+    Raises ``ProducerFailed`` (F4, F6), ``SealingFailed``, ``SpoolFull`` (F11, F12), ``TimeLimitExceeded`` or
+    ``Cancelled``; then no part is left behind.
+    """
+    job = {
+        "output": str(path),
+        "recipients": list(recipients),
+        "level": ZSTD_LEVEL,
+        "producers": [_as_job(producer) for producer in producers],
+    }
+    watch = clock.Stopwatch()
+    spool.begin(path)
+    try:
+        with crew.hire("lifeboat.adapters.sealing_child", job, label=label, deadline=deadline) as child:
+            result: dict[str, Any] | None = None
+            for event in child.events():
+                if event["event"] == "want":
+                    progress(event["sealed"], event["plain"])
+                    spool.grant(path, deadline)
+                    child.send({"go": True})
+                elif event["event"] == "failed":
+                    raise _failure(event, label, spool)
+                else:
+                    result = event
+        if result is None:
+            raise SealingFailed(f"{label}: the sealing process ended without a result")
+    except BaseException:
+        spool.release(path)
+        raise
+    spool.sealed(path, result["size"])
+    progress(result["size"], result["plain_bytes"])
+    return SealedPart(
+        path=path,
+        size=result["size"],
+        sha256=result["sha256"],
+        plain_bytes=result["plain_bytes"],
+        segments=tuple(Segment(**segment) for segment in result["segments"]),
+        complaints=tuple(result["complaints"]),
+        seconds=watch.seconds(),
+    )
+
+
+def _as_job(producer: Producer) -> dict[str, Any]:
+    return {
+        "label": producer.label,
+        "argv": list(producer.argv),
+        "env": producer.environment,
+        "script": producer.script,
+        "tables": producer.tables,
+    }
+
+
+def _failure(event: dict[str, Any], label: str, spool: Spool) -> LifeboatError:
+    if event["kind"] == "producer":
+        return ProducerFailed(f"{label}: {event['message']}", hint=_producer_hint(event["message"]))
+    if event["errno"] in (errno.ENOSPC, errno.EDQUOT):
+        return SpoolFull(
+            f"{label}: the disk of the spool {spool.folder.parent} is full.",
+            hint="Free space there, or move spool.folder to a larger disk; nothing was uploaded.",
+        )
+    return SealingFailed(f"{label}: {event['message']}")
+
+
+def _producer_hint(message: str) -> str:
+    if "lock timeout" in message or "could not obtain lock" in message:
+        return "Another session holds or waits for an exclusive lock; see the finding, or raise limits.lock_wait."
+    if "terminating connection" in message or "server closed the connection" in message:
+        return "The server ended the connection; the next run starts afresh."
+    return "Nothing of this source was committed; older backups are untouched."

@@ -1,0 +1,236 @@
+"""The kinds of source a service may have, and what the policy says of each (clauses S1–S11, P2).
+
+A source never holds a secret, nor a user name: those are in its block.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal
+from urllib.parse import SplitResult, urlsplit
+
+from pydantic import AfterValidator, Field
+
+from lifeboat.model.manifest import Slug, Value
+from lifeboat.model.policy_values import Duration, Months, Text, shown
+
+PGBOUNCER_PORTS: Final = {6432: "PgBouncer's usual port, also on Azure", 25061: "DigitalOcean's PgBouncer"}
+"""Ports behind which a connection pooler answers (sources §4.11)."""
+
+INTERNAL_DATABASES: Final[dict[str, frozenset[str]]] = {
+    "azure": frozenset({"azure_maintenance", "azure_sys"}),
+    "digitalocean": frozenset({"_dodb"}),
+    "self-hosted": frozenset(),
+}
+"""Databases that belong to the provider and that nobody else may read (sources §4.7)."""
+
+TEMPLATE_DATABASES: Final = frozenset({"template0", "template1"})
+
+_FILE_PROTOCOLS: Final = ("file", "sftp", "s3", "abfs")
+
+
+def _without_repetition(items: tuple[str, ...]) -> tuple[str, ...]:
+    repeated = sorted({item for item in items if items.count(item) > 1})
+    if repeated:
+        raise ValueError(f"{', '.join(map(shown, repeated))} stands here more than once")
+    return items
+
+
+def _database_name(name: str) -> str:
+    if len(name.encode()) > 63 or "\0" in name:
+        raise ValueError(f"{shown(name)} is no database name: PostgreSQL keeps at most 63 bytes")
+    return name
+
+
+def _port(port: int) -> int:
+    if port in PGBOUNCER_PORTS:
+        raise ValueError(
+            f"{port} is {PGBOUNCER_PORTS[port]}: pg_dump through a pooler empties the search_path of other "
+            "people's sessions, and the live application then finds no tables; give the server's own port "
+            "(Azure 5432, DigitalOcean 25060)"
+        )
+    return port
+
+
+def _pattern(pattern: str) -> str:
+    if pattern.startswith("/") or ".." in pattern.split("/"):
+        raise ValueError(
+            f"{shown(pattern)} leaves the tree; patterns are relative to its top, like 'logs/*.gz'"
+        )
+    return pattern
+
+
+def _split(url: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise ValueError(f"{shown(url)} is not a URL") from error
+    if parts.password or parts.username or parts.query:
+        # Not shown: what stands before the @, or in the query, may well be the secret.
+        raise ValueError("a URL here carries no user, no password and no query; those belong into the block")
+    return parts
+
+
+def _tree_url(url: str) -> str:
+    parts = _split(url)
+    if parts.scheme not in _FILE_PROTOCOLS:
+        known = ", ".join(f"{protocol}://" for protocol in _FILE_PROTOCOLS)
+        raise ValueError(f"{shown(url)} is not the URL of a file tree; it begins with one of {known}")
+    if bool(parts.netloc) is (parts.scheme == "file") or not parts.path.startswith("/"):
+        raise ValueError(
+            f"{shown(url)} says not where; write file:///absolute/folder, or protocol://host-or-bucket/folder"
+        )
+    return url
+
+
+def _export_url(url: str) -> str:
+    parts = _split(url)
+    if not parts.hostname or parts.scheme not in ("http", "https"):
+        raise ValueError(f"{shown(url)} is not an https:// URL")
+    if parts.scheme == "http" and parts.hostname not in ("localhost", "127.0.0.1", "::1"):
+        raise ValueError(f"{shown(url)} would send the password and the export in the clear; use https://")
+    return url
+
+
+Names = Annotated[tuple[Text, ...], AfterValidator(_without_repetition)]
+DatabaseNames = Annotated[
+    tuple[Annotated[Text, AfterValidator(_database_name)], ...], AfterValidator(_without_repetition)
+]
+Patterns = Annotated[
+    tuple[Annotated[Text, AfterValidator(_pattern)], ...], AfterValidator(_without_repetition)
+]
+Level = Literal["low", "normal", "high", "very-high"]
+Consistency = Literal["snapshot", "crash", "live"]
+
+
+class Classification(Value):
+    """How much the records of a source need protecting (clause P2); it shows in reports."""
+
+    confidentiality: Level = Field(description="What it would cost if others read it.")
+    integrity: Level = Field(description="What it would cost if it were altered.")
+    availability: Level = Field(description="What it would cost if it were gone.")
+
+
+class ProviderMonthly(Value):
+    """Which of the provider's backups is kept longer, and how long."""
+
+    anchor: Literal["1st", "1st sunday"] = Field(
+        description="The day of the month whose backup is kept longer."
+    )
+    keep: Months = Field(description="For how many calendar months.")
+
+
+class ProviderBackup(Value):
+    """What the hosting provider must do by itself (clauses S1, S3); compared with what it really does."""
+
+    region: Text = Field(description="Where the data is hosted.")
+    daily: Duration = Field(
+        description="For how long the provider keeps its automatic daily backups, at least."
+    )
+    monthly: ProviderMonthly | None = Field(
+        None, description="Longer-kept backups of the provider, if asked for."
+    )
+    geo_redundant: bool = Field(strict=True, description="Whether they must lie in a second region too.")
+
+
+class SuspectRules(Value):
+    """When a backup is too unlike its predecessors to be called good (F9)."""
+
+    minimum_tables: Annotated[int, Field(ge=0, strict=True)] = Field(
+        1, description="A server with fewer tables is suspect: an empty or the wrong one."
+    )
+    row_drop_percent: Annotated[int, Field(ge=1, le=100, strict=True)] = Field(
+        50, description="So many percent fewer rows than usual are suspect."
+    )
+
+
+class _SourceRules(Value):
+    """What every kind of source has."""
+
+    classification: Classification = Field(description="Protection needed (clause P2).")
+    provider_backup: ProviderBackup | None = Field(
+        None,
+        description="What the provider must do by itself (clauses S1, S3); left out, nothing is asked for.",
+    )
+    block: Slug | None = Field(
+        None,
+        description="Block with address and secrets; by default `<environment>-<service>-<source>`.",
+    )
+
+
+class PostgresSource(_SourceRules):
+    """A PostgreSQL server, with all its databases."""
+
+    kind: Literal["postgres"]
+    databases: DatabaseNames = Field(
+        min_length=1,
+        description="Every database there is: one missing fails the run, one unlisted is a finding (P1).",
+    )
+    skip: DatabaseNames = Field((), description="Databases left out on purpose; known, and no finding.")
+    provider: Literal["azure", "digitalocean", "self-hosted"] = Field(
+        description="Who runs the server: its internal databases are skipped by name."
+    )
+    host: Text | None = Field(None, description="Host name; left out, the block's.")
+    port: Annotated[int, Field(ge=1, le=65535, strict=True), AfterValidator(_port)] = Field(
+        5432, description="The server's own port; PgBouncer's (6432, 25061) are refused."
+    )
+    streams: Annotated[int, Field(ge=1, le=16, strict=True)] = Field(
+        3, description="Tables read at the same time."
+    )
+    suspect: SuspectRules = Field(SuspectRules(), description="When a backup is suspect rather than good.")
+    consistency: Literal["snapshot"] = Field(
+        "snapshot", description="Always `snapshot`: each database is read as of one instant."
+    )
+
+    @property
+    def internal_databases(self) -> frozenset[str]:
+        """The provider's own databases and the templates: never backed up, never a finding."""
+        return INTERNAL_DATABASES[self.provider] | TEMPLATE_DATABASES
+
+
+class _TreeRules(_SourceRules):
+    """What every file tree has."""
+
+    include: Patterns = Field(("**",), min_length=1, description="Glob patterns of the files wanted.")
+    exclude: Patterns = Field((), description="Glob patterns of the files left out, also if included.")
+    consistency: Consistency = Field(
+        description="`snapshot`: one instant; `crash`: as after a power cut; `live`: read while it changes."
+    )
+
+
+class AzureFilesSource(_TreeRules):
+    """File shares of an Azure storage account."""
+
+    kind: Literal["azure-files"]
+    account: Annotated[str, Field(pattern=r"^[a-z0-9]{3,24}$")] = Field(description="The storage account.")
+    shares: Names = Field(
+        min_length=1,
+        description="Every share there is: one missing fails the run, one unlisted is a finding (P1).",
+    )
+    skip: Names = Field((), description="Shares left out on purpose; known, and no finding.")
+    snapshot: Literal["own", "azure-backup", "none"] = Field(
+        description="Read from our `own` share snapshot, `azure-backup`'s newest, or the live share (`none`)."
+    )
+
+
+class FilesSource(_TreeRules):
+    """A folder with all below it, anywhere fsspec reaches."""
+
+    kind: Literal["files"]
+    url: Annotated[str, AfterValidator(_tree_url)] = Field(
+        description="`file:///folder`, `sftp://host/folder`, `s3://bucket/folder` or `abfs://container/folder`."
+    )
+
+
+class HttpExportSource(_SourceRules):
+    """What a service gives away over HTTP, like RabbitMQ's definitions; one GET, stored as one part."""
+
+    kind: Literal["http-export"]
+    url: Annotated[str, AfterValidator(_export_url)] = Field(
+        description="Where to GET it; `https://`, or `http://` on this very machine."
+    )
+    consistency: Consistency = Field(description="As for files: how much of one instant the export is.")
+
+
+Source = Annotated[
+    PostgresSource | AzureFilesSource | FilesSource | HttpExportSource, Field(discriminator="kind")
+]

@@ -1,0 +1,82 @@
+"""The prune record: the signed tombstone written before anything is deleted (decision D2).
+
+It names every object that goes, with the reason, and - cumulatively - every place of every chain that was ever
+pruned, so that only the newest record must be read to know which gaps are ours.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationError
+
+from lifeboat.errors import SignatureInvalid
+from lifeboat.model.canonical import canonical_bytes
+from lifeboat.model.manifest import ObjectName, PolicyReference, Slug, Value
+from lifeboat.model.signed import TrustedKeys
+
+Range = tuple[int, int]
+
+
+class PrunedBackup(Value):
+    """One backup that goes. ``objects`` are exact names: its manifest first, then index and parts."""
+
+    backup_id: ObjectName
+    chain: Slug
+    sequence: int
+    reasons: tuple[str, ...]
+    objects: Annotated[tuple[ObjectName, ...], Field(min_length=1)]
+    size: int
+
+
+class PruneRecord(Value):
+    """What one prune deletes, and all that was pruned up to and with it."""
+
+    format: Literal[1] = 1
+    kind: Literal["prune"] = "prune"
+    environment: Slug
+    sequence: Annotated[int, Field(ge=1)]
+    run_id: ObjectName
+    decided_at: dt.datetime
+    policy: PolicyReference
+    backups: tuple[PrunedBackup, ...]
+    pruned: dict[str, tuple[Range, ...]]
+
+
+def record_name(sequence: int) -> str:
+    return f"prune.{sequence:08d}.record.json"
+
+
+def parse_record_name(name: str) -> int | None:
+    match = re.fullmatch(r"prune\.(\d{8})\.record\.json", name)
+    return int(match[1]) if match else None
+
+
+def newest_record(
+    environment: str, files: Mapping[str, bytes], trusted: TrustedKeys
+) -> tuple[PruneRecord | None, int]:
+    """The newest valid record, and the next free sequence.
+
+    A record torn by a crash never caused a deletion (it is read back before the first), so an unreadable one is
+    passed over when an older one explains all gaps; a gap it does not explain is a doubt of the catalog anyway.
+    """
+    best: PruneRecord | None = None
+    top = 0
+    for name, raw in files.items():
+        sequence = parse_record_name(name) or 0
+        top = max(top, sequence)
+        record = _parse(environment, name, sequence, raw, trusted)
+        if record and (best is None or record.sequence > best.sequence):
+            best = record
+    return best, top + 1
+
+
+def _parse(environment: str, name: str, sequence: int, raw: bytes, trusted: TrustedKeys) -> PruneRecord | None:
+    try:
+        record = PruneRecord.model_validate_json(canonical_bytes(trusted.verify(raw, where=name)))
+    except (SignatureInvalid, ValidationError):
+        return None
+    return record if (record.environment, record.sequence) == (environment, sequence) else None

@@ -1,0 +1,124 @@
+"""What a restore will do, decided before anything is fetched or touched."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from lifeboat.errors import RestoreRefused
+from lifeboat.model.index import Database, Index, IndexPart, Table
+from lifeboat.model.manifest import Manifest
+
+NAME_LIMIT = 63
+"""Bytes PostgreSQL keeps of a database name."""
+
+
+@dataclass(frozen=True)
+class DatabaseRestore:
+    """One database to bring back. ``partial``: only some tables, without what ties them to others."""
+
+    source: Database
+    target: str
+    tables: tuple[Table, ...]
+    partial: bool
+
+    @property
+    def parts(self) -> tuple[int, ...]:
+        return tuple(sorted({table.part for table in self.tables}))
+
+
+@dataclass(frozen=True)
+class RestorePlan:
+    """``fetch_bytes`` are sealed bytes to read from the store."""
+
+    manifest: Manifest
+    index: Index
+    databases: tuple[DatabaseRestore, ...]
+    with_roles: bool
+
+    @property
+    def parts(self) -> tuple[IndexPart, ...]:
+        numbers = {number for database in self.databases for number in database.parts}
+        for database in self.databases:
+            numbers.add(database.source.schema_part)
+            if not database.partial:
+                numbers.add(database.source.rest_part)
+        if self.with_roles:
+            numbers.add(self.index.globals_part)
+        return tuple(part for part in self.index.parts if part.number in numbers)
+
+    @property
+    def fetch_bytes(self) -> int:
+        return sum(part.size for part in self.parts)
+
+
+def plan_restore(
+    manifest: Manifest,
+    index: Index,
+    *,
+    databases: Sequence[str] = (),
+    tables: Sequence[str] = (),
+    new_name: str | None = None,
+    with_roles: bool = False,
+    present: Collection[str] = (),
+) -> RestorePlan:
+    """Choose databases (all when none is named) and tables (``schema.table``) of a backup, and name the targets.
+
+    A target is ``<database>-restored-<day>`` unless ``new_name`` says otherwise. Raises ``RestoreRefused`` for
+    what the backup does not hold, and for a target that exists already (F52).
+    """
+    chosen = [_database(index, name) for name in databases] if databases else list(index.databases)
+    if (tables or new_name) and len(chosen) != 1:
+        raise RestoreRefused(
+            "A table or a new name needs exactly one database.",
+            hint=f"Choose one of: {', '.join(database.name for database in index.databases)}.",
+        )
+    restores = tuple(
+        DatabaseRestore(
+            source=database,
+            target=new_name or default_name(database.name, manifest),
+            tables=tuple(_tables(database, tables)) if tables else database.tables,
+            partial=bool(tables),
+        )
+        for database in chosen
+    )
+    taken = [restore.target for restore in restores if restore.target in present]
+    if taken:
+        raise RestoreRefused(
+            f"The target already has {', '.join(map(repr, taken))}: a restore only ever creates databases.",
+            hint="Choose another name with --as, or drop the old one yourself.",
+        )
+    return RestorePlan(manifest, index, restores, with_roles)
+
+
+def default_name(name: str, manifest: Manifest) -> str:
+    """``shop-restored-20261123``, shortened to what PostgreSQL keeps."""
+    ending = f"-restored-{manifest.day:%Y%m%d}"
+    return name.encode()[: NAME_LIMIT - len(ending)].decode(errors="ignore") + ending
+
+
+def incomplete_name(target: str, suffix: str) -> str:
+    """What a target is called until it is whole: no application connects to it by mistake (F53)."""
+    ending = f".incomplete-{suffix}"
+    return target.encode()[: NAME_LIMIT - len(ending)].decode(errors="ignore") + ending
+
+
+def _database(index: Index, name: str) -> Database:
+    found = index.database(name)
+    if found is None:
+        raise RestoreRefused(
+            f"Backup {index.backup_id} has no database {name!r}.",
+            hint=f"It has: {', '.join(repr(database.name) for database in index.databases)}.",
+        )
+    return found
+
+
+def _tables(database: Database, labels: Sequence[str]) -> list[Table]:
+    by_label = {table.label: table for table in database.tables}
+    unknown = [label for label in labels if label not in by_label]
+    if unknown:
+        raise RestoreRefused(
+            f"Database {database.name!r} of this backup has no table {', '.join(map(repr, unknown))}.",
+            hint="Write it as schema.table; `lifeboat show` lists them.",
+        )
+    return [by_label[label] for label in labels]

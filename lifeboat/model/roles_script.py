@@ -1,0 +1,77 @@
+"""The roles of a server, as pg_dumpall wrote them: cut into statements, and fitted to another server.
+
+Never given to psql (F54): each statement is sent by itself, so that a role which exists already is left alone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+
+_TOKEN = re.compile(
+    r"""--[^\n]*                     # comment
+      | E'(?:[^'\\]|\\.|'')*'        # string with escapes
+      | '(?:[^']|'')*'               # string
+      | "(?:[^"]|"")*"               # identifier
+      | ;
+      | [^-'";E]+ | .""",
+    re.VERBOSE | re.DOTALL,
+)
+_IDENTIFIER = r'("(?:[^"]|"")+"|[A-Za-z_][A-Za-z0-9_$]*)'
+
+
+@dataclass(frozen=True)
+class RoleStatement:
+    """One SQL statement and the role it is about (empty when it is about none)."""
+
+    text: str
+    role: str
+
+
+def split_statements(script: str) -> Iterator[str]:
+    """The statements of a script, without comments and without psql's own ``\\restrict`` lines."""
+    lines = [line for line in script.splitlines(keepends=True) if not re.match(r"\\(?:un)?restrict\b", line)]
+    statement = ""
+    for match in _TOKEN.finditer("".join(lines)):
+        token = match[0]
+        if token == ";":
+            if statement.strip():
+                yield statement.strip()
+            statement = ""
+        elif not token.startswith("--"):
+            statement += token
+
+
+def role_statements(script: str, *, existing: Collection[str], bootstrap: str) -> tuple[list[RoleStatement], list[str]]:
+    """The statements to run on a server that has the ``existing`` roles, and the roles that are left as they are.
+
+    Roles that exist keep their attributes and settings: a restore must not change who may do what on a server
+    that lives. Memberships are granted by whoever restores: ``GRANTED BY`` needs the old server's bootstrap
+    role (sources §4.2).
+    """
+    wanted, left = [], []
+    for text in split_statements(script):
+        role = _role_of(text)
+        if role is None or re.match(r"SET\b", text):
+            continue
+        if role in existing or role == bootstrap:
+            left.append(role)
+        else:
+            wanted.append(RoleStatement(re.sub(rf"\s+GRANTED BY {_IDENTIFIER}$", "", text), role))
+    return wanted, sorted(set(left))
+
+
+def _role_of(text: str) -> str | None:
+    for pattern in (
+        rf"(?:CREATE|ALTER) ROLE {_IDENTIFIER}",
+        rf"COMMENT ON ROLE {_IDENTIFIER}",
+        rf"GRANT {_IDENTIFIER} TO {_IDENTIFIER}",
+    ):
+        if match := re.match(pattern, text):
+            return _unquoted(match[match.lastindex or 1])
+    return None
+
+
+def _unquoted(name: str) -> str:
+    return name[1:-1].replace('""', '"') if name.startswith('"') else name

@@ -1,0 +1,160 @@
+"""Dump: which program produces the bytes of a part, and what its complaints mean.
+
+``schema``, ``rest`` and ``globals`` come from pg_dump and pg_dumpall of the server's own major; ordinary tables from
+psql's ``COPY``, with the session settings that pg_dump uses. What COPY takes is excluded from ``rest`` by name, so
+that the two together are whole by construction: a table we did not list is in ``rest``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from lifeboat.adapters.postgres import PostgresServer, conninfo
+from lifeboat.adapters.postgres_inventory import TableFacts
+from lifeboat.adapters.sealing import Producer
+from lifeboat.errors import PreflightRefused, ProducerFailed
+from lifeboat.model.index import IndexFinding
+from lifeboat.model.parts import PartKind, PlannedPart
+from lifeboat.stages.snapshot import FrozenDatabase, FrozenServer
+
+ARGUMENT_LIMIT = 1_500_000
+"""Bytes of arguments we dare to pass; Linux takes 2 MiB. From PostgreSQL 17 a filter is read from standard input."""
+
+_SESSION = """\
+SET search_path = '';
+SET datestyle = ISO;
+SET intervalstyle = POSTGRES;
+SET extra_float_digits = 3;
+SET synchronize_seqscans = off;
+SET row_security = off;
+"""
+
+# Complaints that change nothing about the dump. Anything else is a finding; "not dumped" is a failure.
+_HARMLESS = (
+    r"there are circular foreign-key constraints",
+    r"You might not be able to restore the dump without using --disable-triggers",
+    r"Consider using a full dump instead of a --data-only dump",
+)
+_LOSSY = (r"not dumped", r"could not be (?:read|dumped)", r"skipping")
+
+
+def producer(part: PlannedPart, frozen: FrozenServer, server: PostgresServer, *, lock_wait_ms: int) -> Producer:
+    """The program that writes this part. Raises ``PreflightRefused`` when it is not installed (F7)."""
+    if part.kind is PartKind.GLOBALS:
+        return _globals(frozen, server)
+    database = frozen.database(part.database)
+    if part.kind is PartKind.TABLES:
+        tables = [database.tables[position] for position in part.tables]
+        return _tables(database, tables, frozen, server, lock_wait_ms)
+    return _archive(part.kind, database, frozen, server, lock_wait_ms)
+
+
+def _globals(frozen: FrozenServer, server: PostgresServer) -> Producer:
+    argv = (
+        server.program("pg_dumpall", frozen.major),
+        "--globals-only",
+        # Password hashes stay out: a managed server hides them, and a vanilla one hands them to any reader.
+        "--no-role-passwords",
+        "--no-password",
+        f"--database={server.maintenance_database}",
+    )
+    return Producer(label="pg_dumpall roles", argv=argv, environment=server.environment())
+
+
+def _archive(
+    kind: PartKind, database: FrozenDatabase, frozen: FrozenServer, server: PostgresServer, lock_wait_ms: int
+) -> Producer:
+    argv = [
+        server.program("pg_dump", frozen.major),
+        "--format=custom",
+        "--compress=0",
+        "--no-password",
+        f"--snapshot={database.snapshot_id}",
+        f"--lock-wait-timeout={lock_wait_ms}",
+    ]
+    script = ""
+    if kind is PartKind.SCHEMA:
+        argv += ["--section=pre-data", "--section=post-data"]
+    elif frozen.major >= 17:
+        argv += ["--section=data", "--filter=-"]
+        script = "".join(f"exclude table_data {table_pattern(table)}\n" for table in database.tables)
+    else:
+        excluded = [f"--exclude-table-data={table_pattern(table)}" for table in database.tables]
+        if sum(len(argument.encode()) + 9 for argument in excluded) > ARGUMENT_LIMIT:
+            raise PreflightRefused(
+                f"Database {database.name!r} has {len(database.tables)} tables: too many names for one command line of "
+                f"pg_dump {frozen.major}.",
+                hint="PostgreSQL 17 and later have no such limit.",
+            )
+        argv += ["--section=data", *excluded]
+    return Producer(
+        label=f"pg_dump {kind} of {database.name}",
+        argv=(*argv, f"--dbname={conninfo(database.name)}"),
+        environment=server.environment(),
+        script=script,
+    )
+
+
+def _tables(
+    database: FrozenDatabase, tables: Sequence[TableFacts], frozen: FrozenServer, server: PostgresServer, lock_wait_ms: int
+) -> Producer:
+    copies = "".join(f"COPY {copy_target(table)} TO STDOUT;\n\\echo '\\\\.'\n" for table in tables)
+    script = (
+        f"{_SESSION}BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY;\n"
+        f"SET TRANSACTION SNAPSHOT '{database.snapshot_id}';\n{copies}COMMIT;\n"
+    )
+    argv = (
+        server.program("psql", frozen.major),
+        "--no-psqlrc",
+        "--quiet",
+        "--no-password",
+        # A snapshot that cannot be imported must stop the script, or COPY would read another moment.
+        "--set=ON_ERROR_STOP=1",
+        "--file=-",
+        f"--dbname={conninfo(database.name)}",
+    )
+    options = f"-c statement_timeout=0 -c idle_in_transaction_session_timeout=0 -c lock_timeout={lock_wait_ms}"
+    if frozen.major >= 17:
+        options += " -c transaction_timeout=0"
+    label = tables[0].label if len(tables) == 1 else f"{len(tables)} tables"
+    return Producer(
+        label=f"copy {label} of {database.name}",
+        argv=argv,
+        environment=server.environment(options=options, encoding=database.properties.encoding),
+        script=script,
+        tables=len(tables),
+    )
+
+
+def quoted(name: str) -> str:
+    """A quoted identifier, for a script that psql reads."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def copy_target(table: TableFacts) -> str:
+    """``"schema"."table" ("a","b")``; without a list when there are no columns to list, as pg_dump does."""
+    columns = f" ({','.join(map(quoted, table.columns))})" if table.columns else ""
+    return f"{quoted(table.schema_name)}.{quoted(table.name)}{columns}"
+
+
+def table_pattern(table: TableFacts) -> str:
+    """A pg_dump pattern that matches this table only: inside double quotes nothing is special."""
+    return f"{quoted(table.schema_name)}.{quoted(table.name)}"
+
+
+def judge_complaints(label: str, complaints: Sequence[str]) -> list[IndexFinding]:
+    """What a producer that ended well had to say (F5).
+
+    Raises ``ProducerFailed`` for a complaint that means something was left out.
+    """
+    lines = [line for text in complaints for line in text.splitlines() if line.strip()]
+    lossy = [line for line in lines if any(re.search(pattern, line) for pattern in _LOSSY)]
+    if lossy:
+        raise ProducerFailed(f"{label} left something out: {'; '.join(lossy)}")
+    unknown = [
+        line
+        for line in lines
+        if not any(re.search(pattern, line) for pattern in _HARMLESS) and not re.match(r"pg_dump: (?:detail|hint): ", line)
+    ]
+    return [IndexFinding(code="producer-warning", clause="P7", message=f"{label}: {line}") for line in unknown]

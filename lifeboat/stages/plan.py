@@ -1,0 +1,75 @@
+"""Plan: which sources of an environment are due, and which slot is already covered by a newer backup."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from lifeboat.adapters.store import StoreTarget
+from lifeboat.errors import ConfigurationError
+from lifeboat.model.manifest import chain_name
+from lifeboat.model.policy_environment import Environment
+from lifeboat.model.policy_sources import PostgresSource
+from lifeboat.model.signed import TrustedKeys
+from lifeboat.stages.catalog import look
+
+
+@dataclass(frozen=True)
+class PlannedSource:
+    """A source of the run. ``covered_by`` names the backup that makes another one needless; ``unsupported`` says
+    that the policy asks for something this version cannot back up, which turns the run red."""
+
+    service: str
+    source: str
+    covered_by: str | None = None
+    unsupported: str | None = None
+
+    @property
+    def label(self) -> str:
+        return f"{self.service}/{self.source}"
+
+
+def plan_run(
+    environment_name: str,
+    environment: Environment,
+    store: StoreTarget,
+    trusted: TrustedKeys,
+    *,
+    slot: dt.datetime,
+    only: Collection[str] = (),
+) -> list[PlannedSource]:
+    """Every source of the environment, or those named ``service/source`` in ``only``.
+
+    After an outage all late runs start at once: a slot is covered when a good backup holds data as young as the slot
+    itself (``slot`` is when the run was scheduled for).
+    """
+    sources = {
+        (service_name, source_name): source
+        for service_name, service in environment.services.items()
+        for source_name, source in service.sources.items()
+    }
+    _refuse_unknown(only, [f"{service}/{source}" for service, source in sources])
+    with store.connect() as session:
+        view = look(session, environment_name, trusted)
+    planned = []
+    for (service, source_name), source in sources.items():
+        if only and f"{service}/{source_name}" not in only:
+            continue
+        newest = view.catalog(chain_name(service, source_name), trusted).newest_good
+        covered = newest.manifest.backup_id if newest and newest.manifest.data_timestamp >= slot else None
+        unsupported = (
+            None
+            if isinstance(source, PostgresSource)
+            else f"sources of kind {source.kind!r} are not backed up by this version"
+        )
+        planned.append(PlannedSource(service, source_name, covered, unsupported))
+    return planned
+
+
+def _refuse_unknown(only: Collection[str], known: Collection[str]) -> None:
+    unknown = sorted(set(only) - set(known))
+    if unknown:
+        raise ConfigurationError(
+            f"The policy has no source {', '.join(map(repr, unknown))}.", hint=f"It has: {', '.join(known)}."
+        )

@@ -1,0 +1,197 @@
+"""Prune: decide from verified manifests, write the tombstone, delete exact names.
+
+Manifests go first: from then on the backup does not exist, and a crash leaves only unnamed objects that the prune
+record still lists. Nothing is deleted recursively, by pattern, or because a listing lacks something (F37–F40).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+from zoneinfo import ZoneInfo
+
+from lifeboat import clock
+from lifeboat.adapters.store import Store, StoreTarget
+from lifeboat.errors import ChainBroken, PruneRefused, StoreObjectMissing
+from lifeboat.model.catalog import Catalog, merge_ranges
+from lifeboat.model.manifest import ChainLink, PolicyReference, manifest_name
+from lifeboat.model.orphans import Listed, Orphan, find_orphans
+from lifeboat.model.policy_environment import Environment
+from lifeboat.model.prune_record import PrunedBackup, PruneRecord, record_name
+from lifeboat.model.retention import Decision, RetentionPlan, plan_retention
+from lifeboat.model.signed import Signer, TrustedKeys
+from lifeboat.stages.catalog import StoreView, look, read_whole
+
+CLOCK_SKEW = dt.timedelta(minutes=5)
+
+
+@dataclass(frozen=True)
+class Pruning:
+    """Who prunes what: everything but the decision."""
+
+    environment_name: str
+    environment: Environment
+    chain: str
+    run_id: str
+    policy: PolicyReference
+    time_zone: str
+    store: StoreTarget
+    signer: Signer
+    trusted: TrustedKeys
+    anchor: ChainLink | None = None
+
+
+@dataclass(frozen=True)
+class PruneReport:
+    """What was decided and done. ``freed`` counts bytes of objects that are gone."""
+
+    plan: RetentionPlan
+    deleted: tuple[str, ...]
+    freed: int
+    orphans: tuple[Orphan, ...]
+    reaped: tuple[str, ...]
+
+
+def plan_prune(pruning: Pruning, catalog: Catalog, doubts: Sequence[str] = ()) -> RetentionPlan:
+    """The retention plan of one chain, now."""
+    now = clock.utc_now()
+    return plan_retention(
+        [entry.facts() for entry in catalog.entries],
+        pruning.environment.retention,
+        today=now.astimezone(ZoneInfo(pruning.time_zone)).date(),
+        now=now,
+        doubts=(*catalog.doubts, *doubts),
+    )
+
+
+def prune(pruning: Pruning, doubts: Sequence[str] = ()) -> PruneReport:
+    """Finish what an earlier prune began, then decide and delete.
+
+    Raises ``PruneRefused`` with every doubt; then nothing was deleted. ``doubts`` are the caller's, for example a
+    server whose clock is off.
+    """
+    with pruning.store.connect() as store:
+        view = look(store, pruning.environment_name, pruning.trusted)
+        catalog = view.catalog(pruning.chain, pruning.trusted, pruning.anchor)
+        resumed = _finish_record(store, view)
+        plan = plan_prune(pruning, catalog, (*doubts, *_store_clock_doubts(view, catalog)))
+        if plan.refusals:
+            raise PruneRefused(
+                f"{pruning.environment_name}/{pruning.chain}: nothing was pruned:\n"
+                + "\n".join(f"  {refusal}" for refusal in plan.refusals),
+                hint="Look at each with `lifeboat status` and `lifeboat list`; backups go on meanwhile.",
+            )
+        gone, freed = _delete(store, pruning, view, catalog, plan.delete) if plan.delete else ((), 0)
+        orphans, reaped = _reap(store, pruning, view)
+    return PruneReport(plan, (*resumed, *gone), freed, orphans, reaped)
+
+
+def _store_clock_doubts(view: StoreView, catalog: Catalog) -> list[str]:
+    """The third clock: the store's, on the newest manifest, against when we committed it (F35)."""
+    if catalog.newest is None:
+        return []
+    name = catalog.newest.manifest.file_name
+    modified = next((stat.modified for stat in view.listing if stat.name == name), None)
+    skew = modified - catalog.newest.manifest.committed_at if modified else dt.timedelta(0)
+    if abs(skew) <= CLOCK_SKEW:
+        return []
+    return [f"the store's clock is {round(skew.total_seconds())} s off the clock of the worker that wrote {name}"]
+
+
+def _finish_record(store: Store, view: StoreView) -> tuple[str, ...]:
+    """Delete what the newest record names and a crash left behind (F40)."""
+    present = {stat.name for stat in view.listing}
+    left = [name for backup in view.record.backups for name in backup.objects] if view.record else []
+    return tuple(name for name in left if name in present and _delete_object(store, name))
+
+
+def _delete_object(store: Store, name: str) -> bool:
+    try:
+        store.delete_exact(name)
+    except StoreObjectMissing:
+        return False
+    return True
+
+
+def _delete(
+    store: Store, pruning: Pruning, view: StoreView, catalog: Catalog, decisions: Sequence[Decision]
+) -> tuple[tuple[str, ...], int]:
+    backups = tuple(_doomed(catalog, decision) for decision in decisions)
+    _refuse_shared(catalog, backups)
+    _write_record(store, pruning, view, backups)
+    manifests = [backup.objects[0] for backup in backups]
+    payload = [name for backup in backups for name in backup.objects[1:]]
+    gone = tuple(name for name in (*manifests, *payload) if _delete_object(store, name))
+    sizes = {stat.name: stat.size for stat in view.listing}
+    return gone, sum(sizes.get(name, 0) for name in gone)
+
+
+def _doomed(catalog: Catalog, decision: Decision) -> PrunedBackup:
+    entry = catalog.find(decision.backup.backup_id)
+    assert entry is not None
+    manifest = entry.manifest
+    before = manifest.previous.sequence if manifest.previous else 0
+    torn = [manifest_name(catalog.chain, place) for place in catalog.torn if before < place < manifest.sequence]
+    names = (manifest.file_name, manifest.index.name, *(part.name for part in manifest.parts), *torn)
+    return PrunedBackup(
+        backup_id=manifest.backup_id,
+        chain=catalog.chain,
+        sequence=manifest.sequence,
+        reasons=decision.reasons,
+        objects=names,
+        size=decision.backup.size,
+    )
+
+
+def _refuse_shared(catalog: Catalog, backups: Sequence[PrunedBackup]) -> None:
+    """A kept manifest that names a doomed object means our books are wrong: stop."""
+    doomed = {name for backup in backups for name in backup.objects}
+    going = {backup.backup_id for backup in backups}
+    for entry in catalog.entries:
+        kept = {part.name for part in (entry.manifest.index, *entry.manifest.parts)}
+        if entry.manifest.backup_id not in going and kept & doomed:
+            raise PruneRefused(f"{entry.manifest.backup_id} is kept and needs {sorted(kept & doomed)[0]}: nothing was pruned.")
+
+
+def _write_record(store: Store, pruning: Pruning, view: StoreView, backups: tuple[PrunedBackup, ...]) -> None:
+    before = dict(view.record.pruned) if view.record else {}
+    catalog_ranges = [_range(view, pruning, backup) for backup in backups]
+    pruned = before | {pruning.chain: merge_ranges([*before.get(pruning.chain, ()), *catalog_ranges])}
+    record = PruneRecord(
+        environment=pruning.environment_name,
+        sequence=view.next_record,
+        run_id=pruning.run_id,
+        decided_at=clock.utc_now(),
+        policy=pruning.policy,
+        backups=backups,
+        pruned=pruned,
+    )
+    raw = pruning.signer.sign(record.model_dump(mode="json"))
+    name = record_name(record.sequence)
+    store.create_new(name, [raw])
+    with pruning.store.connect() as fresh:
+        if read_whole(fresh, name) != raw:
+            raise ChainBroken(f"The prune record {name} does not read back as written; nothing was deleted.")
+
+
+def _range(view: StoreView, pruning: Pruning, backup: PrunedBackup) -> tuple[int, int]:
+    """The place itself and the torn places before it, which only its manifest explains."""
+    entry = view.catalog(pruning.chain, pruning.trusted).find(backup.backup_id)
+    before = entry.manifest.previous.sequence if entry and entry.manifest.previous else 0
+    return before + 1, backup.sequence
+
+
+def _reap(store: Store, pruning: Pruning, view: StoreView) -> tuple[tuple[Orphan, ...], tuple[str, ...]]:
+    """Delete orphans past their grace, unless any chain of the environment is in doubt."""
+    catalogs = [view.catalog(chain, pruning.trusted) for chain in view.chains]
+    orphans = find_orphans(
+        [Listed(stat.name, stat.size, stat.modified) for stat in view.listing],
+        [entry.manifest for catalog in catalogs for entry in catalog.entries],
+        now=clock.utc_now(),
+        grace=pruning.environment.store.orphan_grace,
+    )
+    if any(catalog.doubts for catalog in catalogs):
+        return tuple(orphans), ()
+    reaped = tuple(orphan.name for orphan in orphans if orphan.reapable and _delete_object(store, orphan.name))
+    return tuple(orphans), reaped

@@ -1,0 +1,77 @@
+"""Going aboard: everything a run needs, from the policy and the blocks, and off again whatever happens.
+
+Blocks are loaded here by names derived from the environment, inside the flow; none crosses as a parameter.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import cast
+
+from prefect.variables import Variable
+
+from blocks.harbour import load_keys, load_prune_store, load_server, load_store
+from lifeboat import clock
+from lifeboat.adapters.children import Crew
+from lifeboat.adapters.policy_file import read_policy
+from lifeboat.adapters.spool import Spool
+from lifeboat.errors import ConfigurationError
+from lifeboat.model.manifest import ChainLink, PolicyReference, chain_name
+from lifeboat.model.policy_sources import PostgresSource
+from lifeboat.stages.voyage import Voyage, spool_root
+from tasks.progress import ProgressBoard
+
+
+@contextlib.contextmanager
+def aboard(environment_name: str, service: str, source_name: str, run_id: str, policy_name: str) -> Iterator[Voyage]:
+    """The voyage of one source. At the end, also when the run is cancelled, every child process is gone and the
+    spool is empty."""
+    policy = read_policy(policy_name)
+    environment = policy.environment(environment_name)
+    source = environment.services[service].sources[source_name]
+    if not isinstance(source, PostgresSource):
+        raise ConfigurationError(f"{service}/{source_name} is of kind {source.kind!r}, which this version does not back up.")
+    limit = environment.limits.source.total_seconds()
+    label = f"{environment_name}-{service}-{source_name}"
+    with (
+        Spool(spool_root(environment), f"{label}-{run_id}", limit=environment.spool.limit) as spool,
+        Crew() as crew,
+        ProgressBoard(label) as progress,
+    ):
+        yield Voyage(
+            environment_name=environment_name,
+            service=service,
+            source_name=source_name,
+            run_id=run_id,
+            environment=environment,
+            source=source,
+            policy=PolicyReference(name=policy.name, version=policy.version, sha256=policy.sha256),
+            time_zone=policy.time_zone,
+            server=load_server(environment_name, service, source_name, source),
+            store=load_store(environment_name, environment),
+            prune_store=load_prune_store(environment_name, environment),
+            keys=load_keys(environment_name, environment),
+            spool=spool,
+            crew=crew,
+            deadline=clock.Deadline.after(limit),
+            anchor=read_anchor(environment_name, chain_name(service, source_name)),
+            report=progress.note,
+        )
+
+
+def _anchor_name(environment_name: str, chain: str) -> str:
+    return f"lifeboat-head-{environment_name}-{chain}"
+
+
+def read_anchor(environment_name: str, chain: str) -> ChainLink | None:
+    """The chain's head as last published: kept off the store, so that a rolled-back store is noticed (F30)."""
+    value = cast(object, Variable.get(_anchor_name(environment_name, chain)))
+    return ChainLink.model_validate(value) if value else None
+
+
+def keep_anchor(environment_name: str, chain: str, head: ChainLink) -> None:
+    """Remember a head, unless a later one is remembered already."""
+    known = read_anchor(environment_name, chain)
+    if known is None or known.sequence < head.sequence:
+        Variable.set(_anchor_name(environment_name, chain), head.model_dump(), overwrite=True)

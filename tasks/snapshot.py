@@ -1,0 +1,30 @@
+"""Snapshot: open the frozen views of a source's databases."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+
+from prefect import task
+
+from lifeboat.stages import snapshot as stage
+from lifeboat.stages.snapshot import Census, FrozenServer
+from lifeboat.stages.voyage import Voyage
+from tasks.options import ONCE
+
+
+@task(name="survey", task_run_name="survey {voyage.label}", **ONCE)
+def survey(voyage: Voyage) -> Census:
+    """List the server's databases, compare them with the policy, and check the client programs."""
+    return stage.survey(voyage.server, voyage.source, where=voyage.label)
+
+
+@task(name="snapshot", task_run_name="snapshot {voyage.label}", **ONCE)
+def snapshot(voyage: Voyage, census: Census, names: tuple[str, ...], views: ExitStack) -> FrozenServer:
+    """Freeze these databases at one moment each, seconds apart, and refuse what could not be read whole.
+
+    ``views`` keeps them open until the data is sealed.
+    """
+    opened = stage.frozen(
+        voyage.server, names, lock_wait=voyage.environment.limits.lock_wait, findings=census.findings
+    )
+    return views.enter_context(opened)
