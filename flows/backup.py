@@ -75,7 +75,11 @@ def _attempt(environment: str, source: PlannedSource, run_id: str, policy: str) 
     return result if isinstance(result, SourceOutcome) else failed(source, result)
 
 
-@flow(name="backup-source", flow_run_name=_source_run_name, task_runner=ThreadPoolTaskRunner(max_workers=THREADS))  # type: ignore[arg-type]
+@flow(
+    name="backup-source",
+    flow_run_name=_source_run_name,
+    task_runner=ThreadPoolTaskRunner(max_workers=THREADS),
+)  # type: ignore[arg-type]
 def backup_source(environment: str, service: str, source: str, run_id: str, policy: str) -> SourceOutcome:
     """Back up one PostgreSQL server: all its databases, from a frozen view of each, committed by a signed manifest."""
     with aboard(environment, service, source, run_id, policy) as voyage:

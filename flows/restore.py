@@ -58,6 +58,8 @@ def restore_databases(
         )  # fmt: skip
         if with_roles:
             restore_roles(plan, deck.loader, deck.server)
-        restored = [restore_database(plan, wanted, deck.loader, deck.server, jobs) for wanted in plan.databases]
+        restored = [
+            restore_database(plan, wanted, deck.loader, deck.server, jobs) for wanted in plan.databases
+        ]
         report_restore(deck.chain, plan, restored)
         return restored

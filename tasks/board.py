@@ -6,6 +6,7 @@ Blocks are loaded here by names derived from the environment, inside the flow; n
 from __future__ import annotations
 
 import contextlib
+from pathlib import Path
 from collections.abc import Iterator
 from typing import cast
 
@@ -24,14 +25,18 @@ from tasks.progress import ProgressBoard
 
 
 @contextlib.contextmanager
-def aboard(environment_name: str, service: str, source_name: str, run_id: str, policy_name: str) -> Iterator[Voyage]:
+def aboard(
+    environment_name: str, service: str, source_name: str, run_id: str, policy_name: str
+) -> Iterator[Voyage]:
     """The voyage of one source. At the end, also when the run is cancelled, every child process is gone and the
     spool is empty."""
-    policy = read_policy(policy_name)
+    policy = read_policy(Path(policy_name))
     environment = policy.environment(environment_name)
     source = environment.services[service].sources[source_name]
     if not isinstance(source, PostgresSource):
-        raise ConfigurationError(f"{service}/{source_name} is of kind {source.kind!r}, which this version does not back up.")
+        raise ConfigurationError(
+            f"{service}/{source_name} is of kind {source.kind!r}, which this version does not back up."
+        )
     limit = environment.limits.source.total_seconds()
     label = f"{environment_name}-{service}-{source_name}"
     with (

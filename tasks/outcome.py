@@ -13,10 +13,14 @@ from lifeboat.stages.snapshot import FrozenServer
 from lifeboat.stages.upload import CheckedBatch
 
 
-def committed(published: Published, pruned: PruneReport, turns: Sequence[FrozenServer], seconds: float) -> SourceOutcome:
+def committed(
+    published: Published, pruned: PruneReport, turns: Sequence[FrozenServer], seconds: float
+) -> SourceOutcome:
     """The outcome of a source that went well."""
     manifest = published.manifest
-    findings = [f"{finding.code} ({finding.clause}): {finding.message}" for turn in turns for finding in turn.findings]
+    findings = [
+        f"{finding.code} ({finding.clause}): {finding.message}" for turn in turns for finding in turn.findings
+    ]
     findings += [f"{finding.code} ({finding.clause}): {finding.message}" for finding in pruned.plan.findings]
     return SourceOutcome(
         service=manifest.service,
@@ -39,14 +43,20 @@ def committed(published: Published, pruned: PruneReport, turns: Sequence[FrozenS
 def skipped(source: PlannedSource) -> SourceOutcome:
     """A slot that is covered; or a source that the policy asks for and this version cannot back up, which is red."""
     if source.unsupported:
-        return SourceOutcome(service=source.service, source=source.source, state="failed", failure=source.unsupported)
+        return SourceOutcome(
+            service=source.service, source=source.source, state="failed", failure=source.unsupported
+        )
     note = f"{source.covered_by} is newer than this slot"
     return SourceOutcome(service=source.service, source=source.source, state="skipped", findings=(note,))
 
 
 def failed(source: PlannedSource, error: object) -> SourceOutcome:
     """A source whose run raised. Only our own errors are quoted: others may hold anything (F50)."""
-    text = str(error) if isinstance(error, LifeboatError) else f"{type(error).__name__}; see the run of this source"
+    text = (
+        str(error)
+        if isinstance(error, LifeboatError)
+        else f"{type(error).__name__}; see the run of this source"
+    )
     return SourceOutcome(service=source.service, source=source.source, state="failed", failure=text)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from prefect import get_run_logger, task
 from prefect.runtime import flow_run
 
@@ -16,7 +17,7 @@ from tasks.options import REPEATED
 @task(name="plan", task_run_name="plan {environment_name}", **REPEATED)
 def plan(environment_name: str, policy_name: str, only: list[str]) -> list[PlannedSource]:
     """Read the policy and the store; sweep the spools of runs that died."""
-    environment = read_policy(policy_name).environment(environment_name)
+    environment = read_policy(Path(policy_name)).environment(environment_name)
     for name in sweep(spool_root(environment)):
         get_run_logger().warning("Removed the spool of a run that died: %s", name)
     return plan_run(

@@ -16,7 +16,9 @@ from tasks.options import ONCE
 def prune(voyage: Voyage, published: Published, frozen: FrozenServer) -> PruneReport:
     """Decide from verified manifests, and delete exactly what was decided; raises when there is any doubt."""
     skewed = abs(frozen.clock_skew) > SKEW_LIMIT
-    doubts = [f"the source's clock is {frozen.clock_skew.total_seconds():.0f} s off this host's"] if skewed else []
+    doubts = (
+        [f"the source's clock is {frozen.clock_skew.total_seconds():.0f} s off this host's"] if skewed else []
+    )
     return stage.prune(
         Pruning(
             environment_name=voyage.environment_name,

@@ -18,7 +18,11 @@ from tasks.options import ONCE
 
 @task(name="publish", task_run_name="publish {voyage.label} {backup_id}", **ONCE)
 def publish(
-    voyage: Voyage, backup_id: str, turns: Sequence[FrozenServer], checked: Sequence[CheckedBatch], timings: dict[str, int]
+    voyage: Voyage,
+    backup_id: str,
+    turns: Sequence[FrozenServer],
+    checked: Sequence[CheckedBatch],
+    timings: dict[str, int],
 ) -> Published:
     """Seal the index, sign the manifest, link it to the chain, read both back."""
     published = stage.publish(voyage, backup_id, turns, checked, timings)

@@ -34,7 +34,11 @@ def report_backup(key: str, rows: list[dict[str, object]], manifest: Manifest) -
 @task(name="report prune", task_run_name="report prune {key}", **ONCE)
 def report_prune(key: str, pruned: PruneReport) -> None:
     """Every backup of the source with the reason it stays or went."""
-    orphans = f", {len(pruned.orphans)} unreferenced objects found, {len(pruned.reaped)} reaped" if pruned.orphans else ""
+    orphans = (
+        f", {len(pruned.orphans)} unreferenced objects found, {len(pruned.reaped)} reaped"
+        if pruned.orphans
+        else ""
+    )
     create_table_artifact(
         key=f"prune-{key}",
         table=retention_rows(pruned.plan),

@@ -38,7 +38,7 @@ def restore_aboard(
     environment: str, service: str, source: str, target: str, target_environment: str | None, policy_name: str
 ) -> Iterator[Deck]:
     """Everything a restore needs; its child processes are gone at the end."""
-    policy = read_policy(policy_name)
+    policy = read_policy(Path(policy_name))
     rules = policy.environment(environment)
     refuse_foreign_target(policy, environment, target_environment or environment)
     with Crew() as crew, ProgressBoard(f"restore {environment}") as progress:

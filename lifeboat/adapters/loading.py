@@ -26,7 +26,9 @@ class Loader:
     deadline: clock.Deadline
     progress: Callable[[str], None] = lambda text: None
 
-    def tables(self, part: IndexPart, tables: Sequence[Table], server: PostgresServer, database: str, encoding: str) -> None:
+    def tables(
+        self, part: IndexPart, tables: Sequence[Table], server: PostgresServer, database: str, encoding: str
+    ) -> None:
         """Load these tables of a part; all of them are committed, or none."""
         connection = {
             "host": server.host,
@@ -62,13 +64,17 @@ class Loader:
             "argv": [],
             "environment": {},
         } | how
-        with self.crew.hire("lifeboat.adapters.loading_child", job, label=f"load {part.name}", deadline=self.deadline) as child:
+        with self.crew.hire(
+            "lifeboat.adapters.loading_child", job, label=f"load {part.name}", deadline=self.deadline
+        ) as child:
             done = False
             for event in child.events():
                 if event["event"] == "failed":
                     raise _failure(event)
                 done = done or event["event"] == "done"
-                self.progress(f"load {part.name}: {event.get('plain', event.get('plain_bytes', 0)) / 2**20:,.0f} MiB")
+                self.progress(
+                    f"load {part.name}: {event.get('plain', event.get('plain_bytes', 0)) / 2**20:,.0f} MiB"
+                )
         if not done:
             raise errors.RestoreFailed(f"The child that loaded {part.name} ended without a result.")
 

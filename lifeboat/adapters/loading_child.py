@@ -135,7 +135,11 @@ class TableSink:
 
     def _open(self, table: dict[str, Any]) -> None:
         target = sql.Identifier(table["schema_name"], table["name"])
-        columns = sql.SQL("({})").format(sql.SQL(",").join(map(sql.Identifier, table["columns"]))) if table["columns"] else sql.SQL("")
+        columns = (
+            sql.SQL("({})").format(sql.SQL(",").join(map(sql.Identifier, table["columns"])))
+            if table["columns"]
+            else sql.SQL("")
+        )
         # Truncated in the same transaction, the rows can be written frozen and, with wal_level=minimal, without WAL.
         self._cursor.execute(sql.SQL("TRUNCATE ONLY {}").format(target))
         statement = sql.SQL("COPY {} {} FROM STDIN (FREEZE)").format(target, columns)
@@ -150,7 +154,9 @@ class TableSink:
         if self._digest.hexdigest() != table["sha256"]:
             raise ChecksumMismatch(f"Table {label} is not what was dumped: another SHA-256.")
         if self._cursor.rowcount != table["rows"]:
-            raise RestoreFailed(f"Table {label}: the server took {self._cursor.rowcount} rows of {table['rows']}.")
+            raise RestoreFailed(
+                f"Table {label}: the server took {self._cursor.rowcount} rows of {table['rows']}."
+            )
 
     def finish(self) -> None:
         # Empty tables at the end of a part have no bytes that would bring them here.
@@ -179,7 +185,9 @@ class ProgramSink:
     def finish(self) -> None:
         _, complaints = self._process.communicate()
         if self._process.returncode != 0:
-            raise RestoreFailed(f"pg_restore ended with {self._process.returncode}: {complaints.decode(errors='replace')}")
+            raise RestoreFailed(
+                f"pg_restore ended with {self._process.returncode}: {complaints.decode(errors='replace')}"
+            )
 
 
 class FileSink:
@@ -208,7 +216,9 @@ def load(job: dict[str, Any]) -> dict[str, Any]:
         sink = _sink(job, connection)
         unpacked = Unpacked(sink)
         try:
-            pyrage.decrypt_io(reader, unpacked, [pyrage.x25519.Identity.from_str(text) for text in job["identities"]])
+            pyrage.decrypt_io(
+                reader, unpacked, [pyrage.x25519.Identity.from_str(text) for text in job["identities"]]
+            )
         except Exception as error:
             raise reader.error or unpacked.error or _explained(error, job["name"]) from None
         reader.verify(job)
@@ -254,7 +264,9 @@ def main() -> None:
     except LifeboatError as error:
         tell("failed", kind=type(error).__name__, message=error.message, hint=error.hint)
     except psycopg.Error as error:
-        tell("failed", kind="RestoreFailed", message=f"{job['name']}: {' '.join(str(error).split())}", hint="")
+        tell(
+            "failed", kind="RestoreFailed", message=f"{job['name']}: {' '.join(str(error).split())}", hint=""
+        )
     else:
         tell("done", **result)
 

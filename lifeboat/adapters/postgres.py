@@ -54,7 +54,9 @@ class PostgresServer:
     def label(self) -> str:
         return f"{self.user}@{self.host}:{self.port}"
 
-    def connect(self, database: str | None = None, *, application: str = "lifeboat", autocommit: bool = True) -> Session:
+    def connect(
+        self, database: str | None = None, *, application: str = "lifeboat", autocommit: bool = True
+    ) -> Session:
         """A session that waits for ever for its own statements, and notices a dead peer.
 
         Raises ``SourceError`` without the password in it.
@@ -92,7 +94,11 @@ class PostgresServer:
 
     def environment(self, *, options: str = "", encoding: str | None = None) -> dict[str, str]:
         """The environment of a client program: credentials and settings, nothing in arguments (F50)."""
-        kept = {name: os.environ[name] for name in ("PATH", "HOME", "LD_LIBRARY_PATH", "TMPDIR") if name in os.environ}
+        kept = {
+            name: os.environ[name]
+            for name in ("PATH", "HOME", "LD_LIBRARY_PATH", "TMPDIR")
+            if name in os.environ
+        }
         settings = {
             "PGHOST": self.host,
             "PGPORT": str(self.port),
@@ -143,7 +149,11 @@ def find_program(name: str, major: int, folder: str | None = None) -> str:
 
 
 def _candidates(name: str, major: int, folder: str | None) -> list[str]:
-    folders = [folder] if folder else [f"/usr/lib/postgresql/{major}/bin", f"/usr/pgsql-{major}/bin", *_wheel(major)]
+    folders = (
+        [folder]
+        if folder
+        else [f"/usr/lib/postgresql/{major}/bin", f"/usr/pgsql-{major}/bin", *_wheel(major)]
+    )
     paths = [str(Path(place) / name) for place in folders]
     on_path = None if folder else shutil.which(name)
     return [path for path in paths if Path(path).exists()] + ([on_path] if on_path else [])

@@ -51,7 +51,11 @@ class Cluster:
     @property
     def server(self) -> PostgresServer:
         return PostgresServer(
-            host="127.0.0.1", port=self.port, user="postgres", password=lambda: self.password, tls_mode="disable"
+            host="127.0.0.1",
+            port=self.port,
+            user="postgres",
+            password=lambda: self.password,
+            tls_mode="disable",
         )
 
     @property
@@ -98,7 +102,11 @@ class Cluster:
         while not deadline.passed():
             try:
                 psycopg.connect(
-                    host="127.0.0.1", port=self.port, user="postgres", password=self.password, dbname="postgres"
+                    host="127.0.0.1",
+                    port=self.port,
+                    user="postgres",
+                    password=self.password,
+                    dbname="postgres",
                 ).close()
                 return
             except psycopg.OperationalError:

@@ -96,7 +96,12 @@ def _rows(session: Session, query: str, *parameters: object) -> list[Any]:
 
 def list_databases(session: Session) -> list[str]:
     """Every database that takes connections and is no template."""
-    return [row[0] for row in _rows(session, "SELECT datname FROM pg_database WHERE datallowconn AND NOT datistemplate ORDER BY 1")]
+    return [
+        row[0]
+        for row in _rows(
+            session, "SELECT datname FROM pg_database WHERE datallowconn AND NOT datistemplate ORDER BY 1"
+        )
+    ]
 
 
 def bootstrap_role(session: Session) -> str:
@@ -105,7 +110,10 @@ def bootstrap_role(session: Session) -> str:
 
 
 def list_tables(session: Session) -> list[TableFacts]:
-    return [TableFacts(oid, schema, name, size, tuple(columns)) for oid, schema, name, size, columns in _rows(session, _TABLES)]
+    return [
+        TableFacts(oid, schema, name, size, tuple(columns))
+        for oid, schema, name, size, columns in _rows(session, _TABLES)
+    ]
 
 
 def losses(session: Session) -> list[str]:
@@ -159,10 +167,19 @@ def read_properties(session: Session) -> DatabaseProperties:
            WHERE d.datname = current_database() ORDER BY 1 NULLS FIRST, 2""",
     )
     return DatabaseProperties(
-        owner=row[0], encoding=row[1], locale_provider=row[2], collate=row[3], ctype=row[4], locale=row[5],
-        collation_version=row[6], connection_limit=row[7], comment=row[8],
+        owner=row[0],
+        encoding=row[1],
+        locale_provider=row[2],
+        collate=row[3],
+        ctype=row[4],
+        locale=row[5],
+        collation_version=row[6],
+        connection_limit=row[7],
+        comment=row[8],
         grants=None if row[9] else tuple(Grant(grantee=g, privilege=p, grantable=a) for g, p, a in grants),
         settings=tuple(DatabaseSetting(role=r, name=n, value=v) for r, n, v in settings),
-        extensions=dict(_rows(session, "SELECT extname::text, extversion::text FROM pg_extension ORDER BY 1")),
+        extensions=dict(
+            _rows(session, "SELECT extname::text, extversion::text FROM pg_extension ORDER BY 1")
+        ),
         size=row[10],
     )

@@ -52,7 +52,12 @@ class Segments:
 
     def end(self) -> None:
         self.done.append(
-            {"offset": self._offset, "length": self._length, "rows": self._rows, "sha256": self._digest.hexdigest()}
+            {
+                "offset": self._offset,
+                "length": self._length,
+                "rows": self._rows,
+                "sha256": self._digest.hexdigest(),
+            }
         )
         self._begin()
 
@@ -110,7 +115,9 @@ class Producers:
             helper.start()
         assert process.stdout is not None
         before = len(self.segments.done)
-        yield from self._cut(process.stdout.fileno()) if job["tables"] else self._whole(process.stdout.fileno())
+        yield from (
+            self._cut(process.stdout.fileno()) if job["tables"] else self._whole(process.stdout.fileno())
+        )
         status = process.wait()
         helpers[1].join()
         text = b"".join(complaints).decode("utf-8", "replace").strip()
@@ -120,7 +127,9 @@ class Producers:
             raise ProducerEndedBadly(f"{job['label']} ended by {cause}: {text}")
         found, expected = len(self.segments.done) - before, job["tables"] or 1
         if found != expected:
-            raise ProducerEndedBadly(f"{job['label']} sent {found} of {expected} tables, yet ended with status 0")
+            raise ProducerEndedBadly(
+                f"{job['label']} sent {found} of {expected} tables, yet ended with status 0"
+            )
 
     def _whole(self, descriptor: int) -> Any:  # noqa: ANN401 - a generator of bytes
         while chunk := os.read(descriptor, READ):
@@ -148,7 +157,9 @@ class Producers:
                 self.segments.end()
                 data, at_line_start = data[found + 1 + len(END_OF_TABLE) :], True
             # A boundary may be split between two reads: keep the few bytes that could begin one.
-            keep = next((n for n in (3, 2, 1) if (b"\n" + END_OF_TABLE).startswith(data[-n:])), 0) if data else 0
+            keep = (
+                next((n for n in (3, 2, 1) if (b"\n" + END_OF_TABLE).startswith(data[-n:])), 0) if data else 0
+            )
             if at_line_start and len(data) < len(END_OF_TABLE) and END_OF_TABLE.startswith(data):
                 keep = len(data)
             body, carry = (data[:-keep], data[-keep:]) if keep else (data, b"")
@@ -203,7 +214,9 @@ class SealedFile:
         os.fchmod(self._descriptor, 0o400)
         os.fsync(self._descriptor)
         if os.fstat(self._descriptor).st_size != self.size:
-            raise OSError(f"the file holds {os.fstat(self._descriptor).st_size} bytes, {self.size} were written")
+            raise OSError(
+                f"the file holds {os.fstat(self._descriptor).st_size} bytes, {self.size} were written"
+            )
         os.close(self._descriptor)
         return self._digest.hexdigest()
 

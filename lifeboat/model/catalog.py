@@ -8,6 +8,7 @@ manifest), *torn* (an unreadable file that its valid successor skipped: a crash 
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -46,6 +47,14 @@ class Entry:
 
 
 @dataclass(frozen=True)
+class Unreadable:
+    """A file that is no manifest of its place. One that bears a trusted signature was not torn by a crash."""
+
+    reason: str
+    signed: bool = True
+
+
+@dataclass(frozen=True)
 class Catalog:
     """One chain. ``doubts`` are sentences; while there is one, nothing is pruned (F30, F31, F37–F39)."""
 
@@ -56,6 +65,8 @@ class Catalog:
     damaged: Mapping[int, str]
     missing: tuple[int, ...]
     doubts: tuple[str, ...]
+    head: ChainLink | None
+    """What the next manifest links to: the newest committed one that is known, be it by the anchor only."""
     next_sequence: int
 
     @property
@@ -67,16 +78,14 @@ class Catalog:
         good = [entry for entry in self.entries if entry.manifest.quality == "good"]
         return max(good, key=lambda entry: entry.manifest.data_timestamp, default=None)
 
-    @property
-    def head(self) -> ChainLink | None:
-        return ChainLink(sequence=self.newest.manifest.sequence, sha256=self.newest.sha256) if self.newest else None
-
     def find(self, backup_id: str) -> Entry | None:
         return next((entry for entry in self.entries if entry.manifest.backup_id == backup_id), None)
 
     def at(self, moment: dt.datetime) -> Entry | None:
         """The newest good backup whose data is not younger than ``moment``."""
-        good = [e for e in self.entries if e.manifest.quality == "good" and e.manifest.data_timestamp <= moment]
+        good = [
+            e for e in self.entries if e.manifest.quality == "good" and e.manifest.data_timestamp <= moment
+        ]
         return max(good, key=lambda entry: entry.manifest.data_timestamp, default=None)
 
 
@@ -95,7 +104,7 @@ def build_catalog(
     by it (F30).
     """
     entries: dict[int, Entry] = {}
-    unreadable: dict[int, str] = {}
+    unreadable: dict[int, Unreadable] = {}
     for name, raw in files.items():
         place = parse_manifest_name(name)
         if place is None or place[0] != chain:
@@ -107,37 +116,61 @@ def build_catalog(
             unreadable[place[1]] = entry
     ordered = tuple(entries[sequence] for sequence in sorted(entries))
     skipped = _skipped(ordered)
-    torn = tuple(sorted(sequence for sequence in unreadable if sequence in skipped))
-    damaged = {sequence: why for sequence, why in sorted(unreadable.items()) if sequence not in skipped}
-    top = max([*entries, *unreadable, anchor.sequence if anchor else 0, *(end for _, end in pruned)], default=0)
-    known = entries.keys() | unreadable.keys() | skipped
-    missing = tuple(s for s in range(1, top + 1) if s not in known and not _within(s, pruned))
+    unexplained = {place: file for place, file in sorted(unreadable.items()) if not _within(place, pruned)}
+    torn = tuple(place for place, file in unexplained.items() if place in skipped and not file.signed)
+    damaged = {place: file.reason for place, file in unexplained.items() if place not in torn}
+    # A file that does not verify says nothing about the places before it: anybody may have put it there.
+    top = max([*entries, anchor.sequence if anchor else 0, *(end for _, end in pruned)], default=0)
+    taken = entries.keys() | unreadable.keys()
+    missing = tuple(place for place in range(1, top + 1) if place not in taken and not _within(place, pruned))
     doubts = [
         *(f"the manifest of place {sequence} is damaged: {why}" for sequence, why in damaged.items()),
-        *_doubts_about_links(ordered, anchor),
+        *_doubts_about_links(ordered, anchor, pruned),
     ]
     if missing:
         doubts.append(f"the listing lacks {len(missing)} expected backups: places {_shown(missing)}")
-    return Catalog(environment, chain, ordered, torn, damaged, missing, tuple(doubts), top + 1)
+    return Catalog(
+        environment=environment,
+        chain=chain,
+        entries=ordered,
+        torn=torn,
+        damaged=damaged,
+        missing=missing,
+        doubts=tuple(doubts),
+        head=_head(ordered, anchor),
+        next_sequence=next(place for place in itertools.count(top + 1) if place not in taken),
+    )
 
 
-def _read(environment: str, chain: str, sequence: int, raw: bytes, trusted: TrustedKeys) -> Entry | str:
+def _read(
+    environment: str, chain: str, sequence: int, raw: bytes, trusted: TrustedKeys
+) -> Entry | Unreadable:
     name = manifest_name(chain, sequence)
     try:
         statement = trusted.verify(raw, where=name)
     except SignatureInvalid as error:
-        return error.message
+        return Unreadable(error.message, signed=False)
     if statement.get("format") != 1:
-        return f"{name} has format {statement.get('format')!r}; this version reads format 1: upgrade Lifeboat"
+        return Unreadable(
+            f"{name} has format {statement.get('format')!r}; this version reads format 1: upgrade Lifeboat"
+        )
     try:
         manifest = Manifest.model_validate_json(canonical_bytes(statement))
     except ValidationError as error:
-        return f"{name} is signed but not a manifest: {error.error_count()} fields are wrong"
+        return Unreadable(f"{name} is signed but not a manifest: {error.error_count()} fields are wrong")
     if manifest.environment != environment:
-        return f"{name} belongs to environment {manifest.environment!r}, not {environment!r}"
+        return Unreadable(f"{name} belongs to environment {manifest.environment!r}, not {environment!r}")
     if (manifest.chain, manifest.sequence) != (chain, sequence):
-        return f"{name} was signed as place {manifest.sequence} of {manifest.chain}"
+        return Unreadable(f"{name} was signed as place {manifest.sequence} of {manifest.chain}")
     return Entry(manifest, sha256_hex(raw), len(raw))
+
+
+def _head(entries: tuple[Entry, ...], anchor: ChainLink | None) -> ChainLink | None:
+    """The anchor, unless the chain went on since: after a rollback the next manifest must not link past the loss."""
+    newest = entries[-1] if entries else None
+    if newest is None or (anchor and anchor.sequence >= newest.manifest.sequence):
+        return anchor
+    return ChainLink(sequence=newest.manifest.sequence, sha256=newest.sha256)
 
 
 def _skipped(entries: Iterable[Entry]) -> set[int]:
@@ -149,7 +182,7 @@ def _skipped(entries: Iterable[Entry]) -> set[int]:
     return skipped
 
 
-def _doubts_about_links(entries: tuple[Entry, ...], anchor: ChainLink | None) -> list[str]:
+def _doubts_about_links(entries: tuple[Entry, ...], anchor: ChainLink | None, pruned: Ranges) -> list[str]:
     doubts = []
     by_sequence = {entry.manifest.sequence: entry for entry in entries}
     for entry in entries:
@@ -160,9 +193,10 @@ def _doubts_about_links(entries: tuple[Entry, ...], anchor: ChainLink | None) ->
                 f"place {link.sequence} is not the manifest that place {entry.manifest.sequence} was linked to: "
                 "replaced, or a fork of the chain"
             )
-    if anchor and entries and anchor.sequence > entries[-1].manifest.sequence:
+    last = entries[-1].manifest.sequence if entries else 0
+    if anchor and anchor.sequence > last and not _within(anchor.sequence, pruned):
         doubts.append(
-            f"the store ends at place {entries[-1].manifest.sequence}, but place {anchor.sequence} was committed: "
+            f"the store ends at place {last}, but place {anchor.sequence} was committed: "
             "rolled back, or its newest manifests were removed"
         )
     at_anchor = by_sequence.get(anchor.sequence) if anchor else None

@@ -68,7 +68,9 @@ class Batch:
 Lane = tuple[Batch, ...]
 
 
-def plan_parts(databases: dict[str, Sequence[TableSize]], *, first: int = 1, with_globals: bool = True) -> list[PlannedPart]:
+def plan_parts(
+    databases: dict[str, Sequence[TableSize]], *, first: int = 1, with_globals: bool = True
+) -> list[PlannedPart]:
     """Every part of these databases, numbered from ``first``."""
     planned: list[tuple[PartKind, str, tuple[int, ...], int]] = []
     if with_globals:

@@ -7,6 +7,7 @@ mistakes at once. What each key means: ``docs/policy.md``.
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Iterable
 from functools import cache
 from typing import Annotated, Any, Literal
@@ -21,7 +22,7 @@ from lifeboat.model.policy_checks import mistakes_between_keys
 from lifeboat.model.policy_environment import Environment, Objectives
 from lifeboat.model.policy_problems import described_errors
 from lifeboat.model.policy_text import Path, PolicyText, UnreadableText, parse_policy_text, path_text
-from lifeboat.model.policy_values import Text, TimeOfDay, TimeZone, did_you_mean
+from lifeboat.model.policy_values import Text, TimeOfDay, TimeZone, did_you_mean, shown
 
 Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
 
@@ -32,6 +33,12 @@ def _each_day_once(days: tuple[Weekday, ...]) -> tuple[Weekday, ...]:
     return days
 
 
+def _country(code: str) -> str:
+    if not re.fullmatch("[A-Z]{2}", code):
+        raise ValueError(f"{shown(code)} is not a country code: two capital letters, like DE")
+    return code
+
+
 class WorkingHours(Value):
     """When the RTO clock runs (clause P12), in the policy's time zone."""
 
@@ -40,7 +47,7 @@ class WorkingHours(Value):
     )
     from_: TimeOfDay = Field(alias="from", description="Begin of the working day.")
     until: TimeOfDay = Field(description="End of the working day; itself no longer part of it.")
-    holidays: Annotated[str, Field(pattern=r"^[A-Z]{2}$")] | None = Field(
+    holidays: Annotated[str, AfterValidator(_country)] | None = Field(
         None, description="Country whose nationwide holidays are no working days, like `DE`; left out, none."
     )
 

@@ -181,7 +181,7 @@ class Environment(Value):
         return store if store.block else store.model_copy(update={"block": info.data["name"]})
 
     def may_restore_to(self, target: str) -> bool:
-        """Whether a backup of this environment may be restored into ``target``: itself, or a declared one (P8)."""
+        """Whether its backups may be restored into ``target``: itself, or a declared pair (P8)."""
         return target == self.name or target in self.restore_to
 
     def source_block(self, service: str, source: str) -> str:

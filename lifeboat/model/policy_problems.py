@@ -19,13 +19,21 @@ Schema = Mapping[str, Any]
 def described_errors(errors: list[ErrorDetails], schema: Schema) -> Iterator[tuple[Path, str]]:
     """Path and message of each error; those that only follow from another are left out."""
     for error in errors:
-        if error["type"] == "default_factory_not_called":
+        if _only_follows(error):
             continue
         path, place = _walk(error["loc"], schema)
         describe = _SENTENCES.get(error["type"], _as_pydantic_says)
         if error["type"].startswith("union_tag"):
             path = (*path, "kind")
         yield path, describe(error, place)
+
+
+def _only_follows(error: ErrorDetails) -> bool:
+    """Whether this is but the echo of another error: a default that was not computed, a list that is too
+    short because its wrong items do not count."""
+    if error["type"] == "too_short":
+        return len(error["input"]) >= error["ctx"]["min_length"]
+    return error["type"] == "default_factory_not_called"
 
 
 class _Place:

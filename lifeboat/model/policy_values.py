@@ -21,7 +21,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, Wi
 DURATION_FORMS: Final = "30d, 24h, 45m, 60s or 1h 30m"
 SIZE_FORMS: Final = "20 GiB, 500 MiB, 64 KiB or 4096 B"
 
-_DURATION: Final = re.compile(r"(?:(\d{1,5})d)? ?(?:(\d{1,5})h)? ?(?:(\d{1,5})m)? ?(?:(\d{1,7})s)?")
+_DURATION: Final = re.compile(r"(?:(\d{1,5})d)? ?(?:(\d{1,7})h)? ?(?:(\d{1,7})m)? ?(?:(\d{1,7})s)?")
 _UNITS: Final = {"days": "d", "hours": "h", "minutes": "m", "seconds": "s"}
 _SIZE: Final = re.compile(r"(\d{1,9}) ?(B|KiB|MiB|GiB|TiB)")
 _SIZE_UNITS: Final = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
@@ -31,7 +31,7 @@ _HOST_KEY_TYPES: Final = ("ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nist
 def shown(value: object) -> str:
     """``value`` quoted for a message: shortened, and never if it looks like a secret."""
     text = repr(value)
-    if re.search(r"SECRET|PRIVATE KEY|://[^/\s]*@|password", text, re.IGNORECASE):
+    if re.search(r"SECRET-KEY|PRIVATE KEY|://[^/\s]*@|password=", text, re.IGNORECASE):
         return "the value (not shown, it looks like a secret)"
     return text if len(text) <= 60 else f"{text[:57]}…"
 
@@ -66,7 +66,7 @@ def parse_duration(value: object) -> dt.timedelta:
 
 
 def _duration_advice(value: object) -> str:
-    if isinstance(value, int):
+    if isinstance(value, int) and not isinstance(value, bool):
         return f"say {value} of what: {value}d, {value}h, {value}m or {value}s"
     if isinstance(value, str) and "month" in value:
         return f"months differ in length and stand only under 'keep' (6 months); here write {DURATION_FORMS}"

@@ -74,7 +74,9 @@ def newest_record(
     return best, top + 1
 
 
-def _parse(environment: str, name: str, sequence: int, raw: bytes, trusted: TrustedKeys) -> PruneRecord | None:
+def _parse(
+    environment: str, name: str, sequence: int, raw: bytes, trusted: TrustedKeys
+) -> PruneRecord | None:
     try:
         record = PruneRecord.model_validate_json(canonical_bytes(trusted.verify(raw, where=name)))
     except (SignatureInvalid, ValidationError):

@@ -43,7 +43,9 @@ def split_statements(script: str) -> Iterator[str]:
             statement += token
 
 
-def role_statements(script: str, *, existing: Collection[str], bootstrap: str) -> tuple[list[RoleStatement], list[str]]:
+def role_statements(
+    script: str, *, existing: Collection[str], bootstrap: str
+) -> tuple[list[RoleStatement], list[str]]:
     """The statements to run on a server that has the ``existing`` roles, and the roles that are left as they are.
 
     Roles that exist keep their attributes and settings: a restore must not change who may do what on a server

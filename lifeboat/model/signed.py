@@ -36,7 +36,8 @@ class Signer:
             key = None
         if not isinstance(key, Ed25519PrivateKey):
             raise ConfigurationError(
-                "The signing key is not an Ed25519 private key in PEM.", hint="Make one with `lifeboat keygen signing`."
+                "The signing key is not an Ed25519 private key in PEM.",
+                hint="Make one with `lifeboat keygen signing`.",
             )
         return cls(key)
 
@@ -45,9 +46,11 @@ class Signer:
 
     @property
     def public_pem(self) -> str:
-        return self._key.public_key().public_bytes(
-            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-        ).decode()
+        return (
+            self._key.public_key()
+            .public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+            .decode()
+        )
 
     @property
     def key_id(self) -> str:
@@ -90,7 +93,10 @@ class TrustedKeys:
         """The statement inside a signed file. Raises ``SignatureInvalid`` naming ``where`` (F29)."""
         try:
             envelope = parse_canonical(raw)
-            statement, signature = envelope["statement"], base64.b64decode(envelope["signature"], validate=True)
+            statement, signature = (
+                envelope["statement"],
+                base64.b64decode(envelope["signature"], validate=True),
+            )
             key = self.keys.get(envelope["key"])
             if set(envelope) != {"key", "signature", "statement"} or not isinstance(statement, dict):
                 raise ValueError("not a signed statement")

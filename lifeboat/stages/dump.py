@@ -39,7 +39,9 @@ _HARMLESS = (
 _LOSSY = (r"not dumped", r"could not be (?:read|dumped)", r"skipping")
 
 
-def producer(part: PlannedPart, frozen: FrozenServer, server: PostgresServer, *, lock_wait_ms: int) -> Producer:
+def producer(
+    part: PlannedPart, frozen: FrozenServer, server: PostgresServer, *, lock_wait_ms: int
+) -> Producer:
     """The program that writes this part. Raises ``PreflightRefused`` when it is not installed (F7)."""
     if part.kind is PartKind.GLOBALS:
         return _globals(frozen, server)
@@ -97,7 +99,11 @@ def _archive(
 
 
 def _tables(
-    database: FrozenDatabase, tables: Sequence[TableFacts], frozen: FrozenServer, server: PostgresServer, lock_wait_ms: int
+    database: FrozenDatabase,
+    tables: Sequence[TableFacts],
+    frozen: FrozenServer,
+    server: PostgresServer,
+    lock_wait_ms: int,
 ) -> Producer:
     copies = "".join(f"COPY {copy_target(table)} TO STDOUT;\n\\echo '\\\\.'\n" for table in tables)
     script = (
@@ -114,7 +120,9 @@ def _tables(
         "--file=-",
         f"--dbname={conninfo(database.name)}",
     )
-    options = f"-c statement_timeout=0 -c idle_in_transaction_session_timeout=0 -c lock_timeout={lock_wait_ms}"
+    options = (
+        f"-c statement_timeout=0 -c idle_in_transaction_session_timeout=0 -c lock_timeout={lock_wait_ms}"
+    )
     if frozen.major >= 17:
         options += " -c transaction_timeout=0"
     label = tables[0].label if len(tables) == 1 else f"{len(tables)} tables"
@@ -155,6 +163,9 @@ def judge_complaints(label: str, complaints: Sequence[str]) -> list[IndexFinding
     unknown = [
         line
         for line in lines
-        if not any(re.search(pattern, line) for pattern in _HARMLESS) and not re.match(r"pg_dump: (?:detail|hint): ", line)
+        if not any(re.search(pattern, line) for pattern in _HARMLESS)
+        and not re.match(r"pg_dump: (?:detail|hint): ", line)
     ]
-    return [IndexFinding(code="producer-warning", clause="P7", message=f"{label}: {line}") for line in unknown]
+    return [
+        IndexFinding(code="producer-warning", clause="P7", message=f"{label}: {line}") for line in unknown
+    ]

@@ -53,7 +53,9 @@ def dump_batch(voyage: Voyage, frozen: FrozenServer, batch: Batch) -> tuple[Dump
                 crew=voyage.crew,
                 deadline=voyage.deadline,
                 label=f"{voyage.label}: {program.label}",
-                progress=lambda _, plain, label=program.label: voyage.report(f"{label}: {plain / 2**20:,.0f} MiB"),  # type: ignore[misc]
+                progress=lambda _, plain, label=program.label: voyage.report(
+                    f"{label}: {plain / 2**20:,.0f} MiB"
+                ),  # type: ignore[misc]
             )
             done.append(DumpedPart(part, sealed))
     except BaseException:
@@ -74,8 +76,12 @@ def account_for(batch: Batch, parts: tuple[DumpedPart, ...], frozen: FrozenServe
         planned, sealed = part.planned, part.sealed
         label = f"part {planned.number} ({planned.kind} of {planned.database or 'the server'})"
         expected = len(planned.tables) or 1
-        if len(sealed.segments) != expected or (planned.kind is not PartKind.TABLES and sealed.plain_bytes == 0):
-            raise SealingFailed(f"{label} holds {len(sealed.segments)} streams and {sealed.plain_bytes} bytes")
+        if len(sealed.segments) != expected or (
+            planned.kind is not PartKind.TABLES and sealed.plain_bytes == 0
+        ):
+            raise SealingFailed(
+                f"{label} holds {len(sealed.segments)} streams and {sealed.plain_bytes} bytes"
+            )
         findings += judge_complaints(label, sealed.complaints)
         if planned.kind is PartKind.TABLES:
             named = _tables(planned, sealed, frozen)

@@ -96,7 +96,9 @@ def _store_clock_doubts(view: StoreView, catalog: Catalog) -> list[str]:
     skew = modified - catalog.newest.manifest.committed_at if modified else dt.timedelta(0)
     if abs(skew) <= CLOCK_SKEW:
         return []
-    return [f"the store's clock is {round(skew.total_seconds())} s off the clock of the worker that wrote {name}"]
+    return [
+        f"the store's clock is {round(skew.total_seconds())} s off the clock of the worker that wrote {name}"
+    ]
 
 
 def _finish_record(store: Store, view: StoreView) -> tuple[str, ...]:
@@ -132,7 +134,9 @@ def _doomed(catalog: Catalog, decision: Decision) -> PrunedBackup:
     assert entry is not None
     manifest = entry.manifest
     before = manifest.previous.sequence if manifest.previous else 0
-    torn = [manifest_name(catalog.chain, place) for place in catalog.torn if before < place < manifest.sequence]
+    torn = [
+        manifest_name(catalog.chain, place) for place in catalog.torn if before < place < manifest.sequence
+    ]
     names = (manifest.file_name, manifest.index.name, *(part.name for part in manifest.parts), *torn)
     return PrunedBackup(
         backup_id=manifest.backup_id,
@@ -151,7 +155,9 @@ def _refuse_shared(catalog: Catalog, backups: Sequence[PrunedBackup]) -> None:
     for entry in catalog.entries:
         kept = {part.name for part in (entry.manifest.index, *entry.manifest.parts)}
         if entry.manifest.backup_id not in going and kept & doomed:
-            raise PruneRefused(f"{entry.manifest.backup_id} is kept and needs {sorted(kept & doomed)[0]}: nothing was pruned.")
+            raise PruneRefused(
+                f"{entry.manifest.backup_id} is kept and needs {sorted(kept & doomed)[0]}: nothing was pruned."
+            )
 
 
 def _write_record(store: Store, pruning: Pruning, view: StoreView, backups: tuple[PrunedBackup, ...]) -> None:
@@ -193,5 +199,7 @@ def _reap(store: Store, pruning: Pruning, view: StoreView) -> tuple[tuple[Orphan
     )
     if any(catalog.doubts for catalog in catalogs):
         return tuple(orphans), ()
-    reaped = tuple(orphan.name for orphan in orphans if orphan.reapable and _delete_object(store, orphan.name))
+    reaped = tuple(
+        orphan.name for orphan in orphans if orphan.reapable and _delete_object(store, orphan.name)
+    )
     return tuple(orphans), reaped

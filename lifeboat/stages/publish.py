@@ -89,7 +89,9 @@ def build_index(
 ) -> Index:
     """Put the table of contents together from what each batch sealed."""
     parts = [
-        (part, stored) for batch in batches for part, stored in zip(batch.sealed.parts, batch.objects, strict=True)
+        (part, stored)
+        for batch in batches
+        for part, stored in zip(batch.sealed.parts, batch.objects, strict=True)
     ]
     number = {(part.planned.kind, part.planned.database): part.planned.number for part, _ in parts}
     databases = []
@@ -145,7 +147,9 @@ def seal_index(index: Index, recipients: Sequence[str], index_identity: str) -> 
     """The index as zstd inside age, opened again with the index identity before it counts."""
     plain = index.model_dump_json().encode()
     packed = zstandard.ZstdCompressor(level=3, write_checksum=True).compress(plain)
-    sealed: bytes = pyrage.encrypt(packed, [pyrage.x25519.Recipient.from_str(recipient) for recipient in recipients])
+    sealed: bytes = pyrage.encrypt(
+        packed, [pyrage.x25519.Recipient.from_str(recipient) for recipient in recipients]
+    )
     if open_index(sealed, index_identity) != index:
         raise SealingFailed("The sealed index does not open to what was sealed.")
     return sealed
@@ -158,7 +162,9 @@ def open_index(sealed: bytes, identity: str) -> Index:
 
 
 def _send_index(voyage: Voyage, index: Index) -> StoredObject:
-    sealed = seal_index(index, (*voyage.keys.recipients, voyage.keys.index_recipient), voyage.keys.index_identity)
+    sealed = seal_index(
+        index, (*voyage.keys.recipients, voyage.keys.index_recipient), voyage.keys.index_identity
+    )
     stored = StoredObject(name=index_name(index.backup_id), size=len(sealed), sha256=sha256_hex(sealed))
     with voyage.store.connect() as store:
         store.create_new(stored.name, [sealed])
@@ -221,4 +227,6 @@ def _manifest(
 
 def _counted(findings: Sequence[IndexFinding]) -> tuple[ManifestFinding, ...]:
     counts = Counter((finding.code, finding.clause) for finding in findings)
-    return tuple(ManifestFinding(code=code, clause=clause, count=n) for (code, clause), n in sorted(counts.items()))
+    return tuple(
+        ManifestFinding(code=code, clause=clause, count=n) for (code, clause), n in sorted(counts.items())
+    )

@@ -50,7 +50,9 @@ def restore_roles(plan: RestorePlan, loader: Loader, server: PostgresServer) -> 
         path = Path(folder) / "roles.sql"
         loader.file(part, path)
         existing = {str(row[0]) for row in session.execute("SELECT rolname FROM pg_roles").fetchall()}
-        wanted, left = role_statements(path.read_text(), existing=existing, bootstrap=plan.index.bootstrap_role)
+        wanted, left = role_statements(
+            path.read_text(), existing=existing, bootstrap=plan.index.bootstrap_role
+        )
         for statement in wanted:
             try:
                 session.execute(statement.text.encode())
@@ -61,7 +63,9 @@ def restore_roles(plan: RestorePlan, loader: Loader, server: PostgresServer) -> 
     return findings + ([f"roles that existed were left as they are: {', '.join(left)}"] if left else [])
 
 
-def restore_database(plan: RestorePlan, wanted: DatabaseRestore, loader: Loader, server: PostgresServer, *, jobs: int) -> RestoredDatabase:
+def restore_database(
+    plan: RestorePlan, wanted: DatabaseRestore, loader: Loader, server: PostgresServer, *, jobs: int
+) -> RestoredDatabase:
     """Bring one database back. On any failure the target keeps its ``.incomplete-`` name; raises ``LifeboatError``."""
     watch = clock.Stopwatch()
     name = incomplete_name(wanted.target, random_suffix())
@@ -104,12 +108,17 @@ def _refuse_other_major(index: Index, major: int, server: PostgresServer) -> Non
 def _create(session: psycopg.Connection[tuple[object, ...]], name: str, source: Database) -> None:
     properties = source.properties
     statement = sql.SQL("CREATE DATABASE {} TEMPLATE template0 ENCODING {} LC_COLLATE {} LC_CTYPE {}").format(
-        sql.Identifier(name), sql.Literal(properties.encoding), sql.Literal(properties.collate), sql.Literal(properties.ctype)
+        sql.Identifier(name),
+        sql.Literal(properties.encoding),
+        sql.Literal(properties.collate),
+        sql.Literal(properties.ctype),
     )
     if properties.locale_provider == "i" and properties.locale:
         statement += sql.SQL(" LOCALE_PROVIDER icu ICU_LOCALE {}").format(sql.Literal(properties.locale))
     elif properties.locale_provider == "b" and properties.locale:
-        statement += sql.SQL(" LOCALE_PROVIDER builtin BUILTIN_LOCALE {}").format(sql.Literal(properties.locale))
+        statement += sql.SQL(" LOCALE_PROVIDER builtin BUILTIN_LOCALE {}").format(
+            sql.Literal(properties.locale)
+        )
     try:
         session.execute(statement)
     except psycopg.Error as error:
@@ -120,7 +129,13 @@ def _create(session: psycopg.Connection[tuple[object, ...]], name: str, source: 
 
 
 def _load_data(
-    plan: RestorePlan, wanted: DatabaseRestore, loader: Loader, server: PostgresServer, name: str, major: int, jobs: int
+    plan: RestorePlan,
+    wanted: DatabaseRestore,
+    loader: Loader,
+    server: PostgresServer,
+    name: str,
+    major: int,
+    jobs: int,
 ) -> None:
     """All parts of the database, ``jobs`` at once, the largest first."""
     parts = sorted((plan.index.part(number) for number in wanted.parts), key=lambda part: -part.plain_bytes)
@@ -138,7 +153,12 @@ def _load_data(
         ]
         if not wanted.partial:
             rest = plan.index.part(wanted.source.rest_part)
-            argv = [server.program("pg_restore", major), *_RESTORE, "--section=data", f"--dbname={conninfo(name)}"]
+            argv = [
+                server.program("pg_restore", major),
+                *_RESTORE,
+                "--section=data",
+                f"--dbname={conninfo(name)}",
+            ]
             futures.append(pool.submit(loader.program, rest, argv, server.environment()))
         for future in futures:
             future.result()
@@ -175,10 +195,16 @@ def _finish(server: PostgresServer, wanted: DatabaseRestore, name: str) -> list[
         for statement, needs in _property_statements(wanted.source, name):
             missing = [role for role in needs if role not in roles]
             if missing:
-                findings.append(f"role {missing[0]!r} does not exist here: {statement.as_string(session)} was left out")
+                findings.append(
+                    f"role {missing[0]!r} does not exist here: {statement.as_string(session)} was left out"
+                )
                 continue
             session.execute(statement)
-        session.execute(sql.SQL("ALTER DATABASE {} RENAME TO {}").format(sql.Identifier(name), sql.Identifier(wanted.target)))
+        session.execute(
+            sql.SQL("ALTER DATABASE {} RENAME TO {}").format(
+                sql.Identifier(name), sql.Identifier(wanted.target)
+            )
+        )
     if wanted.partial:
         findings.append("only some tables: foreign keys, triggers and sequence values were left out")
     return findings
@@ -188,13 +214,18 @@ def _property_statements(source: Database, name: str) -> list[tuple[sql.Composed
     """Owner, settings, grants, comment: what no dump of a database holds, with the roles each needs."""
     database, properties = sql.Identifier(name), source.properties
     statements: list[tuple[sql.Composed, Sequence[str]]] = [
-        (sql.SQL("ALTER DATABASE {} OWNER TO {}").format(database, sql.Identifier(properties.owner)), [properties.owner])
+        (
+            sql.SQL("ALTER DATABASE {} OWNER TO {}").format(database, sql.Identifier(properties.owner)),
+            [properties.owner],
+        )
     ]
     if properties.connection_limit != -1:
         limit = sql.Literal(properties.connection_limit)
         statements.append((sql.SQL("ALTER DATABASE {} CONNECTION LIMIT {}").format(database, limit), []))
     if properties.comment is not None:
-        statements.append((sql.SQL("COMMENT ON DATABASE {} IS {}").format(database, sql.Literal(properties.comment)), []))
+        statements.append(
+            (sql.SQL("COMMENT ON DATABASE {} IS {}").format(database, sql.Literal(properties.comment)), [])
+        )
     for setting in properties.settings:
         value = sql.SQL(" SET {} = {}").format(sql.Identifier(setting.name), sql.Literal(setting.value))
         if setting.role is None:
@@ -207,7 +238,10 @@ def _property_statements(source: Database, name: str) -> list[tuple[sql.Composed
         for grant in properties.grants:
             who = sql.Identifier(grant.grantee) if grant.grantee else sql.SQL("PUBLIC")
             option = sql.SQL(" WITH GRANT OPTION") if grant.grantable else sql.SQL("")
-            statement = sql.SQL("GRANT {} ON DATABASE {} TO {}").format(sql.SQL(grant.privilege), database, who) + option  # type: ignore[arg-type]
+            statement = (
+                sql.SQL("GRANT {} ON DATABASE {} TO {}").format(sql.SQL(grant.privilege), database, who)
+                + option
+            )  # type: ignore[arg-type]
             statements.append((statement, [grant.grantee] if grant.grantee else []))
     return statements
 

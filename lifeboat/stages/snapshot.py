@@ -87,7 +87,9 @@ def take_census(present: Sequence[str], source: PostgresSource, *, where: str) -
     unlisted = [name for name in names if name not in source.databases and name != "postgres"]
     findings = tuple(
         IndexFinding(
-            code="database-not-in-policy", clause="P1", message=f"database {name!r} is backed up, but the policy does not name it"
+            code="database-not-in-policy",
+            clause="P1",
+            message=f"database {name!r} is backed up, but the policy does not name it",
         )
         for name in unlisted
     )
@@ -106,7 +108,11 @@ def survey(server: PostgresServer, source: PostgresSource, *, where: str) -> Cen
 
 @contextlib.contextmanager
 def frozen(
-    server: PostgresServer, names: Sequence[str], *, lock_wait: dt.timedelta, findings: Sequence[IndexFinding] = ()
+    server: PostgresServer,
+    names: Sequence[str],
+    *,
+    lock_wait: dt.timedelta,
+    findings: Sequence[IndexFinding] = (),
 ) -> Iterator[FrozenServer]:
     """Open the frozen views of these databases, one straight after the other, and close them at the end.
 
@@ -117,7 +123,9 @@ def frozen(
         databases, losses = [], []
         skew = dt.timedelta(0)
         for name in names:
-            session = stack.enter_context(contextlib.closing(server.connect(name, application="lifeboat snapshot")))
+            session = stack.enter_context(
+                contextlib.closing(server.connect(name, application="lifeboat snapshot"))
+            )
             database, lost, skew = _freeze(session, name, lock_wait)
             databases.append(database)
             losses += [f"{name}: {loss}" for loss in lost]
@@ -137,9 +145,13 @@ def frozen(
         )
 
 
-def _freeze(session: Session, name: str, lock_wait: dt.timedelta) -> tuple[FrozenDatabase, list[str], dt.timedelta]:
+def _freeze(
+    session: Session, name: str, lock_wait: dt.timedelta
+) -> tuple[FrozenDatabase, list[str], dt.timedelta]:
     session.execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-    session.execute("SELECT set_config('lock_timeout', %s, true)", (f"{round(lock_wait.total_seconds() * 1000)}ms",))
+    session.execute(
+        "SELECT set_config('lock_timeout', %s, true)", (f"{round(lock_wait.total_seconds() * 1000)}ms",)
+    )
     if session.info.server_version >= 170000:
         session.execute("SET LOCAL transaction_timeout = 0")
     local = clock.utc_now()
@@ -181,4 +193,8 @@ def _skew_findings(skew: dt.timedelta) -> list[IndexFinding]:
     if abs(skew) <= SKEW_LIMIT:
         return []
     seconds = round(skew.total_seconds())
-    return [IndexFinding(code="clock-skew", clause="P13", message=f"the server's clock is {seconds} s off this host's")]
+    return [
+        IndexFinding(
+            code="clock-skew", clause="P13", message=f"the server's clock is {seconds} s off this host's"
+        )
+    ]

@@ -79,7 +79,8 @@ def send_file(voyage: Voyage, store: Store, name: str, part: SealedPart) -> None
     store.create_new(name, chunks())
     if digest.hexdigest() != part.sha256:
         raise ChecksumMismatch(
-            f"The spool holds other bytes for {name} than were sealed.", hint="Check the disk of the spool folder."
+            f"The spool holds other bytes for {name} than were sealed.",
+            hint="Check the disk of the spool folder.",
         )
 
 

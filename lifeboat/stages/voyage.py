@@ -68,7 +68,6 @@ class Voyage:
     def label(self) -> str:
         return f"{self.environment_name}/{self.service}/{self.source_name}"
 
-
     def refuse_if_over(self, what: str) -> None:
         """Raise ``TimeLimitExceeded`` past the source's time limit (F17), ``Cancelled`` when the run is ending."""
         if self.crew.dismissed:
@@ -102,4 +101,6 @@ def random_suffix() -> str:
 
 def spool_root(environment: Environment) -> Path:
     """The policy's spool folder, or one below the user's cache."""
-    return Path(environment.spool.folder) if environment.spool.folder else Path.home() / ".cache/lifeboat/spool"
+    return (
+        Path(environment.spool.folder) if environment.spool.folder else Path.home() / ".cache/lifeboat/spool"
+    )

@@ -163,6 +163,7 @@ def example() -> RetentionPlan:
     for day in range(5, 13):
         if day != 9:
             life.back_up(dt.date(2026, 11, day), EVENING, good=day != 10)
+    life.back_up(dt.date(2026, 11, 11), MORNING)
     life.back_up(dt.date(2026, 11, 12), MORNING)
     return life.plan(dt.date(2026, 11, 12))
 

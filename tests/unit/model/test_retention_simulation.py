@@ -7,6 +7,7 @@ import datetime as dt
 import pytest
 from support.retention_life import BERLIN, RULES, Life
 
+from lifeboat.model.retention import RetentionRules
 from lifeboat.model.retention_simulation import simulate
 
 START = dt.date(2026, 11, 24)
@@ -69,13 +70,14 @@ def test_simulation_counts_no_backup_as_monthly_that_only_a_hold_keeps() -> None
 
 @pytest.mark.parametrize("runs", [1, 2, 24])
 def test_simulation_with_any_number_of_runs_counts_them_on_their_own_day(runs: int) -> None:
-    policy = RULES.model_copy(update={"floor": 1, "deletion_cap": 60})
+    policy = RetentionRules(daily_days=1, monthly_months=0, floor=1, deletion_cap=60)
     spring = dt.date(2026, 3, 29)
-    first, second = simulate([], policy, start=spring, days=2, runs_per_day=runs, time_zone=BERLIN)
-    assert (first.kept, first.deleted, first.refusals) == (runs, (), ())
-    gone = [decision.backup for decision in second.deleted]
-    assert len(gone) == max(0, runs - 2)  # all but the daily and the stand-in of the month
-    assert all(backup.data_timestamp.astimezone(BERLIN).date() == backup.day == spring for backup in gone)
+    simulated = simulate([], policy, start=spring, days=3, runs_per_day=runs, time_zone=BERLIN)
+    assert (simulated[0].kept, simulated[0].deleted) == (runs, ())
+    gone = [each.backup for day in simulated for each in day.deleted if each.backup.day == spring]
+    assert len(gone) == runs
+    assert all(backup.data_timestamp.astimezone(BERLIN).date() == spring for backup in gone)
+    assert not any(day.refusals for day in simulated)
 
 
 def test_simulation_without_a_run_per_day_is_refused() -> None:

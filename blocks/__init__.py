@@ -1,0 +1,15 @@
+"""Nouns with connection settings and secrets: one block type per file, ``harbour`` that loads them by name.
+
+A block gives the plain value that the stages work with, and decides nothing. There is deliberately no block for
+an age identity that opens parts: whoever holds the API's one credential reads every block (prefect.md §4).
+``prefect block register -m blocks`` registers every block class that is visible here, so only ours are.
+"""
+
+from blocks.index_identity import IndexIdentity
+from blocks.local_store import LocalStore
+from blocks.nas_store import NasStore
+from blocks.postgres_server import PostgresServer
+from blocks.recipients import Recipients
+from blocks.signing_key import SigningKey
+
+__all__ = ["IndexIdentity", "LocalStore", "NasStore", "PostgresServer", "Recipients", "SigningKey"]

@@ -1,0 +1,226 @@
+"""``make demo``: the product's own code on a small policy, from an empty folder to a proven restore.
+
+Starts an embedded PostgreSQL, an SFTP server and a Prefect server on loopback, takes two backups with a day of work in
+between, lets retention decide, restores into fresh databases, and compares them with the originals byte for byte.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from cli.demo_data import A_DAY_OF_WORK, fill, run
+from cli.demo_nas import make_keys
+from lifeboat import clock
+from lifeboat.adapters.postgres import PostgresServer, conninfo
+from lifeboat.adapters.postgres_cluster import Cluster, free_port
+from lifeboat.errors import ConfigurationError, RestoreFailed
+from lifeboat.model.outcome import human_bytes
+from lifeboat.stages.keygen import new_identity, new_signing_key, write_private
+
+MAJOR = 18
+START_LIMIT = 120.0
+console = Console(highlight=False)
+
+
+def say(text: str) -> None:
+    console.print(f"[bold cyan]•[/] {text}")
+
+
+@contextlib.contextmanager
+def nas(folder: Path) -> Iterator[dict[str, str]]:
+    """An SFTP server over ``folder/nas``; yields what the nas-store block needs."""
+    host_key, client_key = make_keys(folder / "keys")
+    (folder / "nas" / "demo").mkdir(parents=True)
+    settings = {
+        "root": str(folder / "nas"),
+        "port": free_port(),
+        "host_key_file": str(folder / "keys" / "host_key"),
+        "authorized_keys_file": str(folder / "keys" / "authorized_keys"),
+    }
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cli.demo_nas", json.dumps(settings)], stdin=subprocess.PIPE
+    )
+    try:
+        yield {"port": str(settings["port"]), "host_key": host_key, "private_key": client_key}
+    finally:
+        process.terminate()
+        process.wait()
+
+
+@contextlib.contextmanager
+def prefect_server(folder: Path) -> Iterator[str]:
+    """A Prefect server of its own, with its UI; yields the UI's address."""
+    port = free_port()
+    os.environ |= {
+        "PREFECT_HOME": str(folder / "prefect"),
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+        "DO_NOT_TRACK": "1",
+        "PREFECT_LOGGING_LEVEL": "WARNING",
+    }
+    with (folder / "prefect.log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "prefect", "server", "start", "--port", str(port), "--host", "127.0.0.1"],
+            stdout=log, stderr=log, process_group=0,
+        )  # fmt: skip
+    address = f"http://127.0.0.1:{port}"
+    os.environ["PREFECT_API_URL"] = f"{address}/api"
+    try:
+        _wait_for(f"{address}/api/health", process, folder / "prefect.log")
+        yield address
+    finally:
+        process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(20)
+        process.kill()
+
+
+def _wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = clock.Deadline.after(START_LIMIT)
+    while not deadline.passed() and process.poll() is None:
+        try:
+            with urllib.request.urlopen(url, timeout=2):  # noqa: S310 - our own server on loopback
+                return
+        except (urllib.error.URLError, OSError):
+            clock.sleep(0.3)
+    raise ConfigurationError(f"The Prefect server did not start; see {log}.")
+
+
+def register_blocks(folder: Path, postgres: Cluster, store: dict[str, str]) -> Path:
+    """Keys, and the blocks that hold all but one of them; returns the path of the identity, which no block holds."""
+    from blocks.apply import apply_blocks
+
+    operations, escrow, index, signing = new_identity(), new_identity(), new_identity(), new_signing_key()
+    identity_file = folder / "keys" / "operations.identity"
+    write_private(identity_file, operations.identity + "\n")
+    secrets = {
+        "DEMO_PASSWORD": postgres.password,
+        "DEMO_NAS_KEY": store["private_key"],
+        "DEMO_SIGNING_KEY": signing.private_pem,
+        "DEMO_INDEX_IDENTITY": index.identity,
+    }
+    database = {
+        "host": "127.0.0.1", "port": postgres.port, "user": "postgres", "password": {"environment": "DEMO_PASSWORD"},
+        "tls_mode": "disable",
+    }  # fmt: skip
+    document = {
+        "blocks": [
+            {"type": "postgres-server", "name": "demo-main-databases", "fields": database},
+            {
+                "type": "nas-store",
+                "name": "demo",
+                "fields": {
+                    "host": "127.0.0.1", "port": int(store["port"]), "user": "lifeboat", "folder": "demo",
+                    "host_key": store["host_key"], "private_key": {"environment": "DEMO_NAS_KEY"},
+                },
+            },
+            {"type": "recipients", "name": "demo", "fields": {"recipients": [operations.recipient, escrow.recipient]}},
+            {"type": "signing-key", "name": "demo", "fields": {"private_key": {"environment": "DEMO_SIGNING_KEY"}}},
+            {"type": "index-identity", "name": "demo", "fields": {"identity": {"environment": "DEMO_INDEX_IDENTITY"}}},
+        ]
+    }  # fmt: skip
+    apply_blocks(json.dumps(document), where="the demo", environ=secrets)
+    return identity_file
+
+
+def logical_dump(server: PostgresServer, database: str) -> str:
+    """SHA-256 of everything pg_dump says about a database: schema, rows, owners, grants, large objects."""
+    argv = [
+        server.program("pg_dump", MAJOR),
+        "--no-password",
+        f"--dbname={conninfo(database)}",
+        "--restrict-key=demo",
+    ]
+    dump = subprocess.run(argv, env=server.environment(), capture_output=True, check=True).stdout
+    return hashlib.sha256(dump).hexdigest()
+
+
+def compare(server: PostgresServer, pairs: dict[str, str]) -> None:
+    """Print the verdict for each database; raises ``RestoreFailed`` when one differs."""
+    table = Table(
+        "database", "restored as", "SHA-256 of the original's pg_dump", "of the restored", "verdict"
+    )
+    equal = True
+    for original, restored in pairs.items():
+        before, after = logical_dump(server, original), logical_dump(server, restored)
+        equal = equal and before == after
+        table.add_row(
+            original,
+            restored,
+            before[:24] + "…",
+            after[:24] + "…",
+            "equal" if before == after else "DIFFERENT",
+        )
+    console.print(table)
+    if not equal:
+        raise RestoreFailed("A restored database differs from its original.")
+
+
+def sail(folder: Path) -> None:
+    watch = clock.Stopwatch()
+    os.environ["LIFEBOAT_POLICY"] = "demo"
+    with (
+        Cluster(folder / "postgres", MAJOR, settings={"fsync": "off"}) as postgres,
+        nas(folder) as store,
+        prefect_server(folder) as ui,
+    ):
+        say(f"PostgreSQL {MAJOR} on port {postgres.port}, SFTP NAS on port {store['port']}, Prefect on {ui}")
+        fill(postgres.server)
+        os.environ["LIFEBOAT_IDENTITY_FILE"] = str(register_blocks(folder, postgres, store))
+        say("Blocks registered. The identity that opens backups is a file on this host, in no block.")
+        from flows.backup import backup_environment
+        from flows.restore import restore_databases
+
+        for number, work in enumerate((None, A_DAY_OF_WORK), start=1):
+            if work:
+                run(postgres.server, work)
+                say("A day of work: rows inserted, updated and deleted.")
+            (outcome,) = backup_environment("demo", policy="demo")
+            say(
+                f"Backup {number}: {outcome.databases} databases, {outcome.tables} tables, {outcome.rows:,} rows, "
+                f"{human_bytes(outcome.plain_bytes)} sealed as {human_bytes(outcome.sealed_bytes)} in "
+                f"{outcome.seconds:.1f} s, read back over a second connection, committed; {outcome.pruned} pruned."
+            )
+        restored = restore_databases(
+            "demo", "main", "databases", target="demo-main-databases", databases=["shop", "fleet", "archive 2024"],
+            with_roles=True, policy="demo",
+        )  # fmt: skip
+        say(f"Restored in {sum(done.seconds for done in restored):.1f} s. Compared byte for byte:")
+        compare(postgres.server, {done.name: done.target for done in restored})
+        _show(folder)
+        say(f"The runs, as the UI shows them: {ui}/v2/runs")
+        say(f"Done in {watch.seconds():.0f} s.")
+        if os.environ.get("KEEP"):
+            console.input("The servers stay up until you press Enter. ")
+
+
+def _show(folder: Path) -> None:
+    environment = os.environ | {"LIFEBOAT_POLICY": "demo"}
+    for command in (["list", "demo"], ["retention", "demo", "--dry-run"], ["status", "demo"]):
+        console.print(f"[dim]$ lifeboat {' '.join(command)}[/]")
+        subprocess.run([sys.executable, "-m", "cli.main", *command], env=environment, check=True, cwd=folder)
+
+
+def main() -> None:
+    """Everything lives below ``.demo`` in the working folder, and is made anew each time."""
+    folder = Path.cwd() / ".demo"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    sail(folder)
+
+
+if __name__ == "__main__":
+    main()

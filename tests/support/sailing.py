@@ -1,0 +1,196 @@
+"""A backup and a restore by the stage functions alone, without Prefect: what the flows do, in the same order."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import datetime as dt
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lifeboat import clock
+from lifeboat.adapters.children import Crew
+from lifeboat.adapters.loading import Loader
+from lifeboat.adapters.policy_file import read_policy
+from lifeboat.adapters.postgres import PostgresServer
+from lifeboat.adapters.spool import Spool
+from lifeboat.adapters.store import StoreTarget
+from lifeboat.model.catalog import Catalog
+from lifeboat.model.index import Index
+from lifeboat.model.manifest import ChainLink, Manifest, PolicyReference
+from lifeboat.model.restore_plan import RestorePlan, plan_restore
+from lifeboat.model.signed import Signer
+from lifeboat.stages import prune as prune_stage
+from lifeboat.stages import restore, snapshot
+from lifeboat.stages.batches import lanes_of, turns_of
+from lifeboat.stages.encrypt import account_for, dump_batch
+from lifeboat.stages.fetch import choose, fetch_index, read_catalog
+from lifeboat.stages.keygen import new_identity, new_signing_key
+from lifeboat.stages.publish import Published, publish
+from lifeboat.stages.upload import CheckedBatch, check_batch, upload_batch
+from lifeboat.stages.voyage import Keys, Voyage, backup_id_of, new_run_id
+
+
+@dataclass
+class Ship:
+    """A server, a store, and keys; ``backup`` and ``restore`` as often as a test likes."""
+
+    server: PostgresServer
+    store: StoreTarget
+    folder: Path
+    databases: tuple[str, ...]
+    streams: int = 3
+    recovery_point: str = "service"
+    limit: float = 120.0
+    spool_limit: int = 2**30
+    lock_wait: float = 5.0
+    row_drop_percent: int = 50
+    anchor: ChainLink | None = None
+    operations: object = field(default_factory=new_identity)
+    escrow: object = field(default_factory=new_identity)
+    index: object = field(default_factory=new_identity)
+    signing: object = field(default_factory=new_signing_key)
+
+    @property
+    def keys(self) -> Keys:
+        signer = Signer.from_pem(self.signing.private_pem)
+        from lifeboat.model.signed import TrustedKeys
+
+        return Keys(
+            recipients=(self.operations.recipient, self.escrow.recipient),
+            signer=signer,
+            trusted=TrustedKeys.from_pems(signer.public_pem),
+            index_identity=self.index.identity,
+            index_recipient=self.index.recipient,
+        )
+
+    @contextlib.contextmanager
+    def voyage(self) -> Iterator[Voyage]:
+        policy = read_policy(Path("demo"))
+        environment = policy.environment("demo")
+        service = environment.services["main"].model_copy(update={"recovery_point": self.recovery_point})
+        suspect = service.sources["databases"].suspect.model_copy(
+            update={"row_drop_percent": self.row_drop_percent}
+        )
+        source = service.sources["databases"].model_copy(
+            update={"databases": self.databases, "streams": self.streams, "suspect": suspect}
+        )
+        limits = environment.limits.model_copy(update={"lock_wait": dt.timedelta(seconds=self.lock_wait)})
+        store = environment.store.model_copy(update={"reserve": 0})
+        environment = environment.model_copy(
+            update={"services": {"main": service}, "limits": limits, "store": store}
+        )
+        run_id = new_run_id()
+        with Spool(self.folder / "spool", run_id, limit=self.spool_limit) as spool, Crew() as crew:
+            yield Voyage(
+                environment_name="demo",
+                service="main",
+                source_name="databases",
+                run_id=run_id,
+                environment=environment,
+                source=source,
+                policy=PolicyReference(name=policy.name, version=policy.version, sha256=policy.sha256),
+                time_zone=policy.time_zone,
+                server=self.server,
+                store=self.store,
+                prune_store=self.store,
+                keys=self.keys,
+                spool=spool,
+                crew=crew,
+                deadline=clock.Deadline.after(self.limit),
+                anchor=self.anchor,
+            )
+
+    def backup(self) -> Published:
+        with self.voyage() as voyage:
+            published = self.take(voyage)
+        self.anchor = published.head
+        return published
+
+    def take(self, voyage: Voyage) -> Published:
+        """Snapshot to publish, lanes side by side."""
+        census = snapshot.survey(voyage.server, voyage.source, where=voyage.label)
+        watch = clock.Stopwatch()
+        frozen_turns, checked, backup_id = [], [], ""
+        planned = turns_of(voyage, census)
+        for number, names in enumerate(planned):
+            with snapshot.frozen(
+                voyage.server, names, lock_wait=voyage.environment.limits.lock_wait, findings=census.findings
+            ) as frozen:
+                frozen_turns.append(frozen)
+                backup_id = backup_id or backup_id_of(voyage, frozen.data_timestamp)
+
+                def carry(
+                    lane: Sequence[object], frozen: object = frozen, backup_id: str = backup_id
+                ) -> list[CheckedBatch]:
+                    done = []
+                    for batch in lane:
+                        sealed = account_for(batch, dump_batch(voyage, frozen, batch), frozen)
+                        done.append(check_batch(voyage, upload_batch(voyage, backup_id, sealed)))
+                    return done
+
+                lanes = lanes_of(voyage, frozen, turn=number, turns=len(planned))
+                with ThreadPoolExecutor(max_workers=len(lanes)) as pool:
+                    for future in [pool.submit(carry, lane) for lane in lanes]:
+                        checked += future.result()
+        return publish(voyage, backup_id, frozen_turns, checked, {"data_path": watch.milliseconds()})
+
+    def prune(self) -> prune_stage.PruneReport:
+        with self.voyage() as voyage:
+            return prune_stage.prune(self.pruning(voyage))
+
+    def pruning(self, voyage: Voyage) -> prune_stage.Pruning:
+        return prune_stage.Pruning(
+            environment_name="demo",
+            environment=voyage.environment,
+            chain=voyage.chain,
+            run_id=voyage.run_id,
+            policy=voyage.policy,
+            time_zone=voyage.time_zone,
+            store=self.store,
+            signer=voyage.keys.signer,
+            trusted=voyage.keys.trusted,
+            anchor=self.anchor,
+        )
+
+    def catalog(self) -> Catalog:
+        catalog = read_catalog(self.store, "demo", "main-databases", self.keys.trusted)
+        return catalog
+
+    def open(self, manifest: Manifest | None = None) -> Index:
+        manifest = manifest or choose(self.catalog()).manifest
+        return fetch_index(self.store, manifest, [self.operations.identity])
+
+    def plan(self, backup_id: str | None = None, **choice: object) -> RestorePlan:
+        manifest = choose(self.catalog(), backup_id=backup_id).manifest
+        present = restore.databases_present(self.server)
+        return plan_restore(manifest, self.open(manifest), present=present, **choice)
+
+    def restore(
+        self,
+        backup_id: str | None = None,
+        *,
+        server: PostgresServer | None = None,
+        identity: str | None = None,
+        **choice: object,
+    ) -> list[restore.RestoredDatabase]:
+        target = server or self.server
+        plan = self.plan(backup_id, **choice)
+        with Crew() as crew:
+            loader = Loader(
+                store=self.store,
+                identities=(identity or self.operations.identity,),
+                crew=crew,
+                deadline=clock.Deadline.after(self.limit),
+            )
+            if plan.with_roles:
+                restore.restore_roles(plan, loader, target)
+            return [
+                restore.restore_database(plan, wanted, loader, target, jobs=2) for wanted in plan.databases
+            ]
+
+    def but(self, **changes: object) -> Ship:
+        """The same ship with other settings, and the same keys."""
+        return dataclasses.replace(self, **changes)
