@@ -1,7 +1,7 @@
-"""Nouns with connection settings and secrets: one block type per file, ``harbour`` that loads them by name.
+"""Nouns with connection settings and secrets: one block type per file; ``harbour`` loads them by name.
 
-A block gives the plain value that the stages work with, and decides nothing. There is deliberately no block for
-an age identity that opens parts: whoever holds the API's one credential reads every block (prefect.md §4).
+A block gives the plain value that the stages work with, and decides nothing. There is deliberately no block
+for an age identity that opens parts: whoever holds the API's one credential reads every block.
 ``prefect block register -m blocks`` registers every block class that is visible here, so only ours are.
 """
 

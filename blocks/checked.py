@@ -1,4 +1,4 @@
-"""What all our blocks share: a block that could not give its value is refused when it is made, and when loaded.
+"""What all our blocks share: one that could not give its value is refused when made, and when loaded.
 
 The UI knows only a block's JSON Schema, so a document that nobody can use may well lie on the server.
 """
@@ -6,10 +6,10 @@ The UI knows only a block's JSON Schema, so a document that nobody can use may w
 from __future__ import annotations
 
 from abc import abstractmethod
+from typing import Self
 
 from prefect.blocks.core import Block
 from pydantic import ConfigDict, HttpUrl, model_validator
-from typing_extensions import Self
 
 from lifeboat.errors import ConfigurationError
 

@@ -9,7 +9,7 @@ from pydantic import Field, SecretStr
 
 from blocks.checked import DOCUMENTATION, CheckedBlock, prefect_logo
 from lifeboat.adapters import postgres
-from lifeboat.adapters.entra import entra_password
+from lifeboat.adapters.entra import EntraPassword
 
 
 class PostgresServer(CheckedBlock):
@@ -49,7 +49,7 @@ class PostgresServer(CheckedBlock):
     password: SecretStr | None = Field(default=None, description="Password of the role; none with `entra`.")
     tls_mode: Literal["verify-full", "verify-ca", "require", "disable"] = Field(
         default="verify-full",
-        description="How the server's certificate is checked; anything but `verify-full` can be impersonated.",
+        description="How the server's certificate is checked; less than `verify-full` can be impersonated.",
     )
     tls_ca_file: str | None = Field(
         default=None,
@@ -57,7 +57,7 @@ class PostgresServer(CheckedBlock):
     )
     programs: str | None = Field(
         default=None,
-        description="Folder of pg_dump and psql on the worker; found by the server's major version when empty.",
+        description="Folder of pg_dump and psql on the worker; found by the server's version when empty.",
     )
     maintenance_database: str = Field(
         default="postgres",
@@ -66,7 +66,7 @@ class PostgresServer(CheckedBlock):
     )
 
     def server(self) -> postgres.PostgresServer:
-        """The server as the stages know it. Its password is asked for anew at every sign-in (sources §4.13)."""
+        """The server as the stages know it; they ask for its password at every sign-in (sources §4.13)."""
         return postgres.PostgresServer(
             host=self.host,
             port=self.port,
@@ -79,7 +79,7 @@ class PostgresServer(CheckedBlock):
         )
 
     def _password_source(self) -> Callable[[], str]:
-        return self.password.get_secret_value if self.password else entra_password()
+        return self.password.get_secret_value if self.password else EntraPassword()
 
     def _check(self) -> None:
         if self.authentication == "password" and self.password is None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import dataclass
+from typing import Any, cast
 
 from prefect import flow
-from prefect.client.schemas.objects import State
 from prefect.futures import PrefectFuture
 from prefect.runtime import flow_run
 from prefect.states import Completed
@@ -43,13 +43,14 @@ def _run_name() -> str:
 
 def _source_run_name() -> str:
     parameters = flow_run.parameters
-    return f"{parameters['environment']} {parameters['service']}/{parameters['source']} {clock.utc_now():%Y-%m-%d %H:%M}"
+    source = f"{parameters['service']}/{parameters['source']}"
+    return f"{parameters['environment']} {source} {clock.utc_now():%Y-%m-%d %H:%M}"
 
 
 @flow(name="backup-environment", flow_run_name=_run_name)
 def backup_environment(
     environment: str, policy: str = "digital-automotive", only: list[str] | None = None
-) -> list[SourceOutcome] | State[list[SourceOutcome]]:
+) -> list[SourceOutcome]:
     """Back up every source of an environment, each on its own: one that fails does not stop the others.
 
     Args:
@@ -63,7 +64,9 @@ def backup_environment(
     report_run(environment, run_id, outcomes)
     raise_if_red(outcomes)
     if outcomes and all(outcome.state == "skipped" for outcome in outcomes):
-        return Completed(name="Skipped", message="A newer good backup covers this slot.", data=outcomes)
+        # Prefect takes a returned state for the run's own, and hands its data to the caller.
+        why = "A newer good backup covers this slot."
+        return cast(list[SourceOutcome], Completed(name="Skipped", message=why, data=outcomes))
     return outcomes
 
 
@@ -78,8 +81,8 @@ def _attempt(environment: str, source: PlannedSource, run_id: str, policy: str) 
 @flow(
     name="backup-source",
     flow_run_name=_source_run_name,
-    task_runner=ThreadPoolTaskRunner(max_workers=THREADS),
-)  # type: ignore[arg-type]
+    task_runner=cast(Any, ThreadPoolTaskRunner)(max_workers=THREADS),
+)
 def backup_source(environment: str, service: str, source: str, run_id: str, policy: str) -> SourceOutcome:
     """Back up one PostgreSQL server: all its databases, from a frozen view of each, committed by a signed manifest."""
     with aboard(environment, service, source, run_id, policy) as voyage:
@@ -127,8 +130,8 @@ def set_sail(voyage: Voyage, backup_id: str, frozen: FrozenServer, lanes: list[L
     for lane in lanes:
         before: list[PrefectFuture[SealedBatch]] = []
         for batch in lane:
-            sealed = encrypt.submit(voyage, frozen, batch, wait_for=before)
-            sent = upload.submit(voyage, backup_id, sealed)
-            fleet.append(BatchUnderWay(sealed, sent, checksum.submit(voyage, sent)))
+            sealed = encrypt.submit(voyage, frozen, batch, wait_for=before, return_state=False)
+            sent = upload.submit(voyage, backup_id, sealed, return_state=False)
+            fleet.append(BatchUnderWay(sealed, sent, checksum.submit(voyage, sent, return_state=False)))
             before = [sealed]
     return fleet

@@ -15,7 +15,8 @@ from tasks.restore_board import restore_aboard
 def _run_name() -> str:
     parameters = flow_run.parameters
     what = ", ".join(parameters["databases"] or ["all databases"])
-    return f"{parameters['environment']} {parameters['service']}/{parameters['source']} {what} into {parameters['target']}"
+    source = f"{parameters['environment']} {parameters['service']}/{parameters['source']}"
+    return f"{source} {what} into {parameters['target']}"
 
 
 @flow(name="restore-databases", flow_run_name=_run_name)

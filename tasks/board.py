@@ -6,8 +6,8 @@ Blocks are loaded here by names derived from the environment, inside the flow; n
 from __future__ import annotations
 
 import contextlib
-from pathlib import Path
 from collections.abc import Iterator
+from pathlib import Path
 from typing import cast
 
 from prefect.variables import Variable

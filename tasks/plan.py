@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+
 from prefect import get_run_logger, task
 from prefect.runtime import flow_run
 

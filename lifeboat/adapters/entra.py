@@ -1,12 +1,13 @@
 """Microsoft Entra tokens as PostgreSQL passwords (sources §4.13).
 
-A token is checked only when a session begins and lives 60 minutes at most, so every session and every child process
-asks for its own.
+A token is checked only when a session begins and lives 60 minutes at most, so every session and every child
+process asks for its own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from lifeboat.errors import ConfigurationError, SourceError
@@ -26,43 +27,39 @@ class Credential(Protocol):
     def get_token(self, *scopes: str) -> Token: ...
 
 
-def entra_password(credential: Credential | None = None) -> Callable[[], str]:
-    """What ``PostgresServer.password`` asks: each call gets a token from ``credential``.
+@dataclass
+class EntraPassword:
+    """What ``PostgresServer.password`` asks: each call gets a token of its own.
 
-    Without one, ``DefaultAzureCredential`` finds the worker's own (managed or workload identity, environment) at the
-    first call. Calls raise ``ConfigurationError`` without the extra ``azure``, ``SourceError`` when Entra refuses.
+    Without a credential, ``DefaultAzureCredential`` finds the worker's own (managed or workload identity,
+    environment variables) at the first call. Calls raise ``ConfigurationError`` without the extra ``azure``,
+    ``SourceError`` when Entra refuses.
     """
-    source = credential
 
-    def password() -> str:
-        nonlocal source
-        source = source or _default_credential()
-        return _token(source)
+    credential: Credential | None = field(default=None, repr=False)
 
-    return password
+    def __call__(self) -> str:
+        default_credential, entra_refused = _azure()
+        self.credential = self.credential or default_credential()
+        try:
+            return self.credential.get_token(SCOPE).token
+        except entra_refused as error:
+            # Its text lists every way that was tried, over many lines, and is not ours to vouch for (F50).
+            raise SourceError(
+                f"Microsoft Entra gave no token for PostgreSQL ({type(error).__name__}).",
+                hint="The worker needs a managed or workload identity, or AZURE_… variables, "
+                "of an account that is a role of the database.",
+            ) from None
 
 
-def _default_credential() -> Credential:
+def _azure() -> tuple[Callable[[], Credential], type[Exception]]:
+    """The default credential and the error of azure-identity, which is imported only where it is used."""
     try:
+        from azure.core.exceptions import AzureError
         from azure.identity import DefaultAzureCredential
     except ImportError:
         raise ConfigurationError(
             "Signing in with Microsoft Entra needs azure-identity, which is not installed.",
-            hint="Install Lifeboat with its extra `azure`: pip install 'lifeboat[azure]'.",
+            hint="Install Lifeboat with its extra `azure`: pip install 'lifeboat[azure]'",
         ) from None
-    default: Credential = DefaultAzureCredential()
-    return default
-
-
-def _token(credential: Credential) -> str:
-    try:
-        from azure.core.exceptions import AzureError
-    except ImportError:  # a credential of the caller's own, which needs no azure-core
-        return credential.get_token(SCOPE).token
-    try:
-        return credential.get_token(SCOPE).token
-    except AzureError as error:
-        raise SourceError(
-            f"Microsoft Entra gave no token for PostgreSQL ({type(error).__name__}).",
-            hint="The worker needs an identity with a role in the database: see pgaadauth_create_principal.",
-        ) from None
+    return DefaultAzureCredential, AzureError

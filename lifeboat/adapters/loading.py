@@ -24,7 +24,7 @@ class Loader:
     identities: tuple[str, ...] = field(repr=False)
     crew: Crew
     deadline: clock.Deadline
-    progress: Callable[[str], None] = lambda text: None
+    progress: Callable[[str], None] = lambda _: None
 
     def tables(
         self, part: IndexPart, tables: Sequence[Table], server: PostgresServer, database: str, encoding: str
@@ -72,9 +72,8 @@ class Loader:
                 if event["event"] == "failed":
                     raise _failure(event)
                 done = done or event["event"] == "done"
-                self.progress(
-                    f"load {part.name}: {event.get('plain', event.get('plain_bytes', 0)) / 2**20:,.0f} MiB"
-                )
+                plain = int(event["plain_bytes"])
+                self.progress(f"load {part.name}: {plain / 2**20:,.0f} MiB")
         if not done:
             raise errors.RestoreFailed(f"The child that loaded {part.name} ended without a result.")
 

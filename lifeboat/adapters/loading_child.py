@@ -88,7 +88,7 @@ class Unpacked:
         self.total += len(plain)
         if self.total - self._told >= REPORT_EVERY:
             self._told = self.total
-            tell("progress", plain=self.total)
+            tell("progress", plain_bytes=self.total)
         return len(data)
 
     def flush(self) -> None:
@@ -194,7 +194,7 @@ class FileSink:
     """A private file, for the small archives that pg_restore must be able to seek in."""
 
     def __init__(self, path: str) -> None:
-        self._file = open(path, "xb", opener=_private)  # noqa: SIM115, PTH123 - closed in finish
+        self._file = open(path, "xb", opener=_private)  # noqa: SIM115 - closed in finish
 
     def take(self, data: memoryview) -> None:
         self._file.write(data)
@@ -219,7 +219,7 @@ def load(job: dict[str, Any]) -> dict[str, Any]:
             pyrage.decrypt_io(
                 reader, unpacked, [pyrage.x25519.Identity.from_str(text) for text in job["identities"]]
             )
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - translated, never swallowed
             raise reader.error or unpacked.error or _explained(error, job["name"]) from None
         reader.verify(job)
         unpacked.verify(job["name"])

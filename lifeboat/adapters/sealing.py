@@ -71,7 +71,7 @@ def seal(
     crew: Crew,
     deadline: clock.Deadline,
     label: str,
-    progress: Progress = lambda sealed, plain: None,
+    progress: Progress = lambda *_: None,
 ) -> SealedPart:
     """Run the producers one after the other into one sealed part.
 

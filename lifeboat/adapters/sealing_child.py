@@ -269,7 +269,7 @@ def main() -> None:
     job = lifeline.job()
     try:
         result = seal(job, lifeline)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - told to the parent, which raises it
         with contextlib.suppress(FileNotFoundError):
             Path(job["output"]).unlink()
         kind = "producer" if isinstance(error, ProducerEndedBadly) else "sealing"

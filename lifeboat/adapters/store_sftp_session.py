@@ -127,15 +127,13 @@ class SftpStore:
             if await self._is_taken(name):
                 raise object_exists(self._label, name) from error
             raise
-        limits = self._sftp.limits
-        return Upload(file, request_size(limits, limits.max_write_len), self._stall_timeout)
+        return Upload(file, request_size(self._sftp.limits.max_write_len), self._stall_timeout)
 
     async def _open(self, name: str) -> Download:
         size = self._object_stat(name, await self._attributes(name)).size
         async with self._answered():
             file = await self._sftp.open(self._path(name), "rb", block_size=0)
-        limits = self._sftp.limits
-        return Download(file, size, request_size(limits, limits.max_read_len), self._stall_timeout)
+        return Download(file, size, request_size(self._sftp.limits.max_read_len), self._stall_timeout)
 
     async def _attributes(self, name: str) -> asyncssh.SFTPAttrs:
         async with self._answered():

@@ -19,14 +19,16 @@ from lifeboat.adapters.store import CHUNK
 
 Answer = TypeVar("Answer")
 
-WINDOW = 4 * 2**20
+WINDOW = 8 * 2**20
 """Bytes that may be on their way without an answer: the memory a transfer takes, besides one chunk."""
 
-_REQUEST = 64 * 2**10
-"""Bytes per request: small enough for a slow line to answer in time, large enough to be fast."""
+_REQUEST = 127 * 2**10
+"""Bytes per request: small enough for a slow line to answer in time, large enough to be fast. Just below a
+multiple of 32 KiB, so that its header does not cost an SSH packet of its own."""
 
 _REQUEST_EVERYWHERE = 32 * 2**10
-"""What every SFTP server must accept; for those that do not tell their limits (OpenSSH before 8.5)."""
+"""Bytes that every SFTP server must take at once. asyncssh assumes half of it where none are told (OpenSSH
+before 8.5)."""
 
 _FSYNC_PATIENCE = 10
 """Stall timeouts to wait for fsync: nothing moves on the line while a NAS writes its cache out."""
@@ -55,9 +57,9 @@ async def answered_within(seconds: float) -> AsyncIterator[asyncio.Timeout]:
         raise Stalled(f"no byte moved for {seconds:g} s") from None
 
 
-def request_size(limits: asyncssh.SFTPLimits, largest: int) -> int:
-    """Bytes to ask for at once; ``largest`` is this direction's limit, where the server tells its limits."""
-    return min(_REQUEST, largest) if limits.max_packet_len else _REQUEST_EVERYWHERE
+def request_size(largest: int) -> int:
+    """Bytes to ask for at once; ``largest`` is what asyncssh thinks the server takes in this direction."""
+    return max(_REQUEST_EVERYWHERE, min(_REQUEST, largest))
 
 
 class Requests(Generic[Answer]):

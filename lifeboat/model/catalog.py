@@ -1,8 +1,9 @@
 """The catalog: what the manifests of one chain say exists, and every doubt about it.
 
-Pure: the bytes of the manifest files in, a verdict on each place of the chain out. A place is *committed* (a valid
-manifest), *torn* (an unreadable file that its valid successor skipped: a crash while publishing), *damaged*,
-*pruned* (named by the prune record) or *missing*. Retention and prune act only on a chain without doubts.
+Pure: the bytes of the manifest files in, a verdict on each place of the chain out. A place is *committed*
+(a valid manifest), *torn* (an unreadable file that its valid successor skipped: a crash while publishing),
+*damaged*, *pruned* (named by the prune record) or *missing*. Retention and prune act only on a chain without
+doubts.
 """
 
 from __future__ import annotations
@@ -100,8 +101,8 @@ def build_catalog(
 ) -> Catalog:
     """Judge every place of a chain. ``files`` are the manifest files by name, of any chain.
 
-    ``anchor`` is the chain's head as last seen, kept off the store: a store rolled back to an earlier state shows
-    by it (F30).
+    ``anchor`` is the chain's head as last seen, kept off the store: a store rolled back to an earlier state
+    shows by it (F30).
     """
     entries: dict[int, Entry] = {}
     unreadable: dict[int, Unreadable] = {}
@@ -166,7 +167,7 @@ def _read(
 
 
 def _head(entries: tuple[Entry, ...], anchor: ChainLink | None) -> ChainLink | None:
-    """The anchor, unless the chain went on since: after a rollback the next manifest must not link past the loss."""
+    """The anchor, unless the chain went on since: after a rollback nothing must ever link past the loss."""
     newest = entries[-1] if entries else None
     if newest is None or (anchor and anchor.sequence >= newest.manifest.sequence):
         return anchor
@@ -190,8 +191,8 @@ def _doubts_about_links(entries: tuple[Entry, ...], anchor: ChainLink | None, pr
         before = by_sequence.get(link.sequence) if link else None
         if link and before and before.sha256 != link.sha256:
             doubts.append(
-                f"place {link.sequence} is not the manifest that place {entry.manifest.sequence} was linked to: "
-                "replaced, or a fork of the chain"
+                f"place {link.sequence} is not the manifest that place {entry.manifest.sequence} was linked "
+                "to: replaced, or a fork of the chain"
             )
     last = entries[-1].manifest.sequence if entries else 0
     if anchor and anchor.sequence > last and not _within(anchor.sequence, pruned):

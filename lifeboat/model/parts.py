@@ -6,7 +6,7 @@ a part. Batches keep the task runs of a source below 200 whatever its size (each
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -69,7 +69,7 @@ Lane = tuple[Batch, ...]
 
 
 def plan_parts(
-    databases: dict[str, Sequence[TableSize]], *, first: int = 1, with_globals: bool = True
+    databases: Mapping[str, Sequence[TableSize]], *, first: int = 1, with_globals: bool = True
 ) -> list[PlannedPart]:
     """Every part of these databases, numbered from ``first``."""
     planned: list[tuple[PartKind, str, tuple[int, ...], int]] = []

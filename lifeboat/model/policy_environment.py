@@ -11,7 +11,15 @@ from pydantic.json_schema import SkipJsonSchema
 from lifeboat.model.manifest import Slug, Value, chain_name
 from lifeboat.model.policy_schedule import Schedule
 from lifeboat.model.policy_sources import Source
-from lifeboat.model.policy_values import AgeRecipient, Duration, HostKey, Size, Text, shown
+from lifeboat.model.policy_values import (
+    AgeRecipient,
+    Duration,
+    HostKey,
+    Size,
+    Text,
+    default_as_written,
+    shown,
+)
 from lifeboat.model.retention import RetentionRules
 
 _RETENTION_SCHEMA: Final[dict[str, Any]] = {
@@ -88,12 +96,12 @@ class StoreRules(Value):
         None,
         description="Required for `sftp`: the NAS's public key, or `block` if it is pinned in the block.",
     )
-    reserve: Size = Field(
-        10 * 2**30, description="Bytes kept free on the store; a run that would go below stops."
+    reserve: Size = default_as_written(
+        "10 GiB", "Bytes kept free on the store; a run that would go below stops."
     )
-    orphan_grace: Annotated[Duration, AfterValidator(_grace)] = Field(
-        dt.timedelta(hours=48),
-        description="Age at which objects that no manifest names are reaped; 24h or more.",
+    orphan_grace: Annotated[Duration, AfterValidator(_grace)] = default_as_written(
+        "48h",
+        "Age at which objects that no manifest names are reaped; 24h or more.",
     )
 
 
@@ -103,22 +111,16 @@ class SpoolRules(Value):
     folder: Annotated[str, AfterValidator(_folder)] | None = Field(
         None, description="Absolute path on the worker; left out, one below the worker's temporary folder."
     )
-    limit: Size = Field(20 * 2**30, description="Bytes it may hold; dumping waits when it is full.")
+    limit: Size = default_as_written("20 GiB", "Bytes it may hold; dumping waits when it is full.")
 
 
 class Limits(Value):
     """Times after which work is ended."""
 
-    source: Duration = Field(
-        dt.timedelta(hours=6), description="One source, from its first byte to its manifest."
-    )
-    stall: Duration = Field(dt.timedelta(seconds=60), description="No byte moved to or from the store.")
-    lock_wait: Duration = Field(
-        dt.timedelta(seconds=60), description="Waiting for the locks on a database's tables."
-    )
-    snapshot_age: Duration = Field(
-        dt.timedelta(hours=4), description="A database snapshot held open: it holds back vacuum."
-    )
+    source: Duration = default_as_written("6h", "One source, from its first byte to its manifest.")
+    stall: Duration = default_as_written("60s", "No byte moved to or from the store.")
+    lock_wait: Duration = default_as_written("60s", "Waiting for the locks on a database's tables.")
+    snapshot_age: Duration = default_as_written("4h", "A database snapshot held open: it holds back vacuum.")
 
 
 class RecipientRule(Value):
@@ -158,7 +160,7 @@ class Environment(Value):
         description="How long backups stay."
     )
     objectives: Objectives | None = Field(None, description="Other objectives than the policy's.")
-    limits: Limits = Field(Limits(), description="Times after which work is ended.")
+    limits: Limits = Field(Limits(), description="When work is ended.")
     recipients: tuple[RecipientRule, ...] = Field(
         description="Who can open the backups: two or more, kept by different people."
     )

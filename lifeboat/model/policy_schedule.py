@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, Field
 
 from lifeboat.model.manifest import Value
-from lifeboat.model.policy_values import Duration, TimeOfDay, TimeZone, spoken_duration
+from lifeboat.model.policy_values import Duration, TimeOfDay, TimeZone, default_as_written, spoken_duration
 
 HORIZON_YEARS = 10
 """How far ahead the clock changes of a time zone are looked at."""
@@ -46,9 +46,9 @@ class Schedule(Value):
         "UTC",
         description="Zone of these times. Local times between 01:00 and 03:00 are refused: clock changes.",
     )
-    longest: Duration = Field(
-        dt.timedelta(hours=6),
-        description="The longest a run may take, retries included. Counts against the RPO.",
+    longest: Duration = default_as_written(
+        "6h",
+        "The longest a run may take, retries included. Counts against the RPO.",
     )
 
     @property

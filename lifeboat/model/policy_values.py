@@ -14,7 +14,7 @@ import re
 import zoneinfo
 from collections.abc import Iterable
 from functools import cache
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
@@ -179,6 +179,11 @@ def _is_public_key(words: list[str]) -> bool:
         return False
     kind = words[0].encode()
     return raw.startswith(len(kind).to_bytes(4, "big") + kind) and len(raw) > len(kind) + 4
+
+
+def default_as_written(text: str, description: str) -> Any:  # noqa: ANN401 - like pydantic's Field
+    """A field with a default, given as in the file, so that readers and the JSON Schema see it that way."""
+    return Field(text, validate_default=True, description=description)
 
 
 def _text_schema(*examples: str, pattern: str | None = None) -> WithJsonSchema:

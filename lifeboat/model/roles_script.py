@@ -34,13 +34,13 @@ def split_statements(script: str) -> Iterator[str]:
     lines = [line for line in script.splitlines(keepends=True) if not re.match(r"\\(?:un)?restrict\b", line)]
     statement = ""
     for match in _TOKEN.finditer("".join(lines)):
-        token = match[0]
-        if token == ";":
+        piece = match[0]
+        if piece == ";":
             if statement.strip():
                 yield statement.strip()
             statement = ""
-        elif not token.startswith("--"):
-            statement += token
+        elif not piece.startswith("--"):
+            statement += piece
 
 
 def role_statements(

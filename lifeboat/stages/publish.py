@@ -18,12 +18,12 @@ import zstandard
 from lifeboat import clock
 from lifeboat.adapters.store import StoreTarget
 from lifeboat.errors import SealingFailed, StoreObjectExists, StoreObjectMissing, StoreUnreachable
+from lifeboat.model.canonical import sha256_hex
 from lifeboat.model.catalog import Catalog
 from lifeboat.model.index import Database, Index, IndexFinding, IndexPart
 from lifeboat.model.manifest import ChainLink, Manifest, ManifestFinding, StoredObject, Totals, index_name
 from lifeboat.model.parts import PartKind
 from lifeboat.model.quality import doubts_about
-from lifeboat.model.canonical import sha256_hex
 from lifeboat.stages.catalog import look, read_whole
 from lifeboat.stages.snapshot import FrozenServer
 from lifeboat.stages.upload import CheckedBatch, check_object

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 import psycopg
 from psycopg import sql
@@ -238,10 +239,8 @@ def _property_statements(source: Database, name: str) -> list[tuple[sql.Composed
         for grant in properties.grants:
             who = sql.Identifier(grant.grantee) if grant.grantee else sql.SQL("PUBLIC")
             option = sql.SQL(" WITH GRANT OPTION") if grant.grantable else sql.SQL("")
-            statement = (
-                sql.SQL("GRANT {} ON DATABASE {} TO {}").format(sql.SQL(grant.privilege), database, who)
-                + option
-            )  # type: ignore[arg-type]
+            privilege = sql.SQL(cast(Any, grant.privilege))  # a keyword, from the server's own aclexplode
+            statement = sql.SQL("GRANT {} ON DATABASE {} TO {}").format(privilege, database, who) + option
             statements.append((statement, [grant.grantee] if grant.grantee else []))
     return statements
 

@@ -58,7 +58,7 @@ class Voyage:
     crew: Crew
     deadline: clock.Deadline
     anchor: ChainLink | None = None
-    report: ProgressReport = lambda text: None
+    report: ProgressReport = lambda _: None
 
     @property
     def chain(self) -> str:

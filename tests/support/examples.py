@@ -9,6 +9,7 @@ from typing import Any
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from lifeboat.model.canonical import sha256_hex
 from lifeboat.model.catalog import Catalog, Ranges, build_catalog, merge_ranges
 from lifeboat.model.index import Database, DatabaseProperties, Index, IndexPart, Table
 from lifeboat.model.manifest import (
@@ -105,8 +106,8 @@ class Chain:
         catalog = self.catalog(anchored=True)
         made = manifest(catalog.next_sequence, catalog.head, **changes)
         assert made.file_name not in self.files, "a store creates a name once"
-        self.files[made.file_name] = signed(made)
-        self.anchor = self.catalog().head
+        raw = self.files[made.file_name] = signed(made)
+        self.anchor = ChainLink(sequence=made.sequence, sha256=sha256_hex(raw))
         return made
 
     def commits(self, count: int) -> None:

@@ -40,7 +40,7 @@ def key_groups() -> dict[str, Schema]:
 def table(group: Schema) -> str:
     rows = ["| key | written as | default | meaning |", "|---|---|---|---|"]
     for key, schema in group["properties"].items():
-        default = "**required**" if key in group["required"] else default_text(schema)
+        default = "**required**" if key in group.get("required", []) else default_text(schema)
         rows.append(f"| `{key}` | {written_as(schema)} | {default} | {schema.get('description', '')} |")
     return "\n".join(rows) + "\n"
 
@@ -48,7 +48,7 @@ def table(group: Schema) -> str:
 def default_text(schema: Schema) -> str:
     default = schema.get("default")
     if default in (None, [], "") or isinstance(default, dict):
-        return "–"
+        return ""
     return f"`{json.dumps(default) if isinstance(default, list | bool) else default}`"
 
 
