@@ -6,10 +6,12 @@ The UI knows only a block's JSON Schema, so a document that nobody can use may w
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Self
+from typing import Self, TypeVar, cast
 
 from prefect.blocks.core import Block
-from pydantic import ConfigDict, HttpUrl, model_validator
+from prefect.exceptions import ObjectNotFound
+from pydantic import ConfigDict, HttpUrl, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
 from lifeboat.errors import ConfigurationError
 
@@ -41,3 +43,34 @@ class CheckedBlock(Block):
             # pydantic collects only ValueError; the message comes from the one place that decides.
             raise ValueError(f"{error.message} {error.hint}".rstrip()) from None
         return self
+
+
+AnyBlock = TypeVar("AnyBlock", bound=CheckedBlock)
+
+
+def find_block(kind: type[AnyBlock], name: str) -> AnyBlock | None:
+    """The block of that kind and name, or None if the server has none.
+
+    Raises ``ConfigurationError`` when there is one that cannot be used, with every reason.
+    """
+    try:
+        # In a synchronous caller, as all of ours are, load() returns no coroutine.
+        return cast(AnyBlock, kind.load(name))
+    except ValueError as error:
+        if isinstance(error.__cause__, ObjectNotFound):
+            return None
+        raise
+    except RuntimeError as error:
+        if not isinstance(error.__cause__, ValidationError):
+            raise
+        mistakes = "; ".join(_described(mistake) for mistake in error.__cause__.errors(include_input=False))
+        raise ConfigurationError(
+            f"The {kind.get_block_type_slug()} block {name!r} cannot be used: {mistakes}.",
+            hint="Mend it in its file, then: lifeboat blocks apply FILE",
+        ) from None
+
+
+def _described(mistake: ErrorDetails) -> str:
+    text = mistake["msg"].removeprefix("Value error, ").rstrip(".")
+    field = ".".join(map(str, mistake["loc"]))
+    return f"{field}: {text}" if field else text

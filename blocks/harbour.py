@@ -7,13 +7,8 @@ loaded one arrives with its secrets masked. Everything raises ``ConfigurationErr
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TypeVar, cast
 
-from prefect.exceptions import ObjectNotFound
-from pydantic import ValidationError
-from pydantic_core import ErrorDetails
-
-from blocks.checked import CheckedBlock
+from blocks.checked import AnyBlock, find_block
 from blocks.index_identity import IndexIdentity
 from blocks.local_store import LocalStore
 from blocks.nas_store import NasStore
@@ -29,8 +24,6 @@ from lifeboat.model.policy_environment import Environment, RecipientRule
 from lifeboat.model.policy_sources import PostgresSource
 from lifeboat.model.signed import TrustedKeys
 from lifeboat.stages.voyage import Keys, fingerprint
-
-AnyBlock = TypeVar("AnyBlock", bound=CheckedBlock)
 
 
 def load_server(
@@ -144,27 +137,10 @@ def _public_keys(lines: str) -> set[tuple[str, ...]]:
 
 
 def _load(kind: type[AnyBlock], name: str) -> AnyBlock:
-    slug = kind.get_block_type_slug()
-    try:
-        return cast(AnyBlock, kind.load(name))
-    except ValueError as error:
-        if not isinstance(error.__cause__, ObjectNotFound):
-            raise
+    block = find_block(kind, name)
+    if block is None:
         raise ConfigurationError(
-            f"There is no {slug} block {name!r}.",
+            f"There is no {kind.get_block_type_slug()} block {name!r}.",
             hint="Write it into a file as docs/how-to/blocks.md shows, then: lifeboat blocks apply FILE",
-        ) from None
-    except RuntimeError as error:
-        if not isinstance(error.__cause__, ValidationError):
-            raise
-        mistakes = "; ".join(_described(mistake) for mistake in error.__cause__.errors(include_input=False))
-        raise ConfigurationError(
-            f"The {slug} block {name!r} cannot be used: {mistakes}.",
-            hint="Mend it in its file, then: lifeboat blocks apply FILE",
-        ) from None
-
-
-def _described(mistake: ErrorDetails) -> str:
-    text = mistake["msg"].removeprefix("Value error, ")
-    field = ".".join(map(str, mistake["loc"]))
-    return f"{field}: {text}" if field else text
+        )
+    return block

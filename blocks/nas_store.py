@@ -62,8 +62,6 @@ class NasStore(CheckedBlock):
         )
 
     def _check(self) -> None:
-        if self.private_key is None and self.password is None:
-            raise ValueError("one of private_key and password is required")
         self.target()
 
 

@@ -79,7 +79,7 @@ class PostgresServer(CheckedBlock):
         )
 
     def _password_source(self) -> Callable[[], str]:
-        return self.password.get_secret_value if self.password else EntraPassword()
+        return EntraPassword() if self.password is None else self.password.get_secret_value
 
     def _check(self) -> None:
         if self.authentication == "password" and self.password is None:

@@ -32,7 +32,7 @@ from lifeboat.stages.keygen import new_identity, new_signing_key, write_private
 
 MAJOR = 18
 START_LIMIT = 120.0
-console = Console(highlight=False)
+console = Console(highlight=False, soft_wrap=True)
 
 
 def say(text: str) -> None:
@@ -64,7 +64,11 @@ def nas(folder: Path) -> Iterator[dict[str, str]]:
 def prefect_server(folder: Path) -> Iterator[str]:
     """A Prefect server of its own, with its UI; yields the UI's address."""
     port = free_port()
+    address = f"http://127.0.0.1:{port}"
     os.environ |= {
+        "PREFECT_API_URL": f"{address}/api",
+        # Without it the pages ask port 4200, whatever port they came from.
+        "PREFECT_SERVER_UI_API_URL": f"{address}/api",
         "PREFECT_HOME": str(folder / "prefect"),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
@@ -76,8 +80,6 @@ def prefect_server(folder: Path) -> Iterator[str]:
             [sys.executable, "-m", "prefect", "server", "start", "--port", str(port), "--host", "127.0.0.1"],
             stdout=log, stderr=log, process_group=0,
         )  # fmt: skip
-    address = f"http://127.0.0.1:{port}"
-    os.environ["PREFECT_API_URL"] = f"{address}/api"
     try:
         _wait_for(f"{address}/api/health", process, folder / "prefect.log")
         yield address

@@ -60,7 +60,7 @@ class Crew:
             self._dismissed = True
             children = list(self._children)
         for child in children:
-            child.kill()
+            child.end()
 
     def discharge(self, child: Child) -> None:
         with self._lock:
@@ -86,6 +86,7 @@ class Child:
             process_group=0,
             env={name: value for name, value in os.environ.items() if not name.startswith("PG")},
         )
+        self._ending = threading.Lock()
         self._complaints = b""
         self._listener = threading.Thread(target=self._listen, daemon=True)
         self._listener.start()
@@ -97,9 +98,9 @@ class Child:
         self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None
     ) -> None:
         if kind is None:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(GRACE)
-        self.kill()
+            self._linger()
+        self.end()
+        self._close()
         self._crew.discharge(self)
 
     def send(self, message: dict[str, Any]) -> None:
@@ -130,7 +131,7 @@ class Child:
                 for line in lines:
                     yield json.loads(line)
             elif self.deadline.passed():
-                self.kill()
+                self.end()
                 raise TimeLimitExceeded(
                     f"{self.label}: ended after the limit of {self.deadline.limit:.0f} s",
                     hint="Look for a blocked or overloaded source, or raise limits.source in the policy.",
@@ -138,7 +139,9 @@ class Child:
         self._ended_well()
 
     def _ended_well(self) -> None:
-        status = self._process.wait(GRACE)
+        self._linger()
+        self.end()
+        status = self._process.returncode
         if self._crew.dismissed:
             raise Cancelled(f"{self.label}: ended with the run")
         if status != 0:
@@ -147,12 +150,29 @@ class Child:
             cause = f"signal {-status}" if status < 0 else f"exit status {status}"
             raise LifeboatError(f"{self.label}: the child process ended by {cause}: {''.join(last)}")
 
-    def kill(self) -> None:
-        """End the whole group now and wait for it."""
-        with contextlib.suppress(ProcessLookupError):
-            if self._process.poll() is None:
-                os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
+    def end(self) -> None:
+        """End the whole group now, also what outlived its leader."""
+        with self._ending:
+            # A leader that nobody waited for keeps its number, dead or alive: the group is still ours.
+            if self._process.returncode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(self._process.pid, signal.SIGKILL)
+                self._process.wait()
+
+    def _linger(self) -> None:
+        """Give the leader ``GRACE`` seconds to end by itself, without waiting for it in the system's sense."""
+        grace = clock.Deadline.after(GRACE)
+        while not self._leader_ended() and not grace.passed():
+            clock.sleep(0.005)
+
+    def _leader_ended(self) -> bool:
+        try:
+            return os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+        except ChildProcessError:
+            return True
+
+    def _close(self) -> None:
+        """Only by whoever reads the events: a descriptor closed under a reader may be another file by then."""
         for stream in (self._process.stdin, self._process.stdout):
             with contextlib.suppress(OSError):
                 if stream is not None:

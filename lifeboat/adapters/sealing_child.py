@@ -8,10 +8,12 @@ accounted for: pyrage can lose its last flush and call it success (reliability Â
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import os
 import subprocess
 import threading
+from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +36,7 @@ class ProducerEndedBadly(Exception):
 
 
 class Segments:
-    """Cuts a plaintext stream into tables: offset, length, rows and SHA-256 of each."""
+    """A plaintext stream's tables: offset, length, rows, SHA-256 of each; ``pending`` bytes are of none yet."""
 
     def __init__(self) -> None:
         self.done: list[dict[str, Any]] = []
@@ -42,19 +44,19 @@ class Segments:
         self._begin()
 
     def _begin(self) -> None:
-        self._digest, self._length, self._rows, self._offset = hashlib.sha256(), 0, 0, self.total
+        self._digest, self.pending, self._rows, self._offset = hashlib.sha256(), 0, 0, self.total
 
     def add(self, data: bytes) -> None:
         self._digest.update(data)
         self._rows += data.count(b"\n")
-        self._length += len(data)
+        self.pending += len(data)
         self.total += len(data)
 
     def end(self) -> None:
         self.done.append(
             {
                 "offset": self._offset,
-                "length": self._length,
+                "length": self.pending,
                 "rows": self._rows,
                 "sha256": self._digest.hexdigest(),
             }
@@ -91,7 +93,11 @@ class Producers:
         self._ready = self._ready[len(out) :]
         return bytes(out)
 
-    def _compressed(self) -> Any:  # noqa: ANN401 - a generator of bytes
+    def close(self) -> None:
+        """End the producer that still runs, when the part was given up."""
+        self._pieces.close()
+
+    def _compressed(self) -> Generator[bytes, None, None]:
         for job in self._jobs:
             for chunk in self._run(job):
                 data = self._zstd.compress(chunk)
@@ -102,10 +108,8 @@ class Producers:
         self.compressed += len(data)
         yield data
 
-    def _run(self, job: dict[str, Any]) -> Any:  # noqa: ANN401 - a generator of bytes
-        process = subprocess.Popen(
-            job["argv"], env=job["env"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        )
+    def _run(self, job: dict[str, Any]) -> Iterator[bytes]:
+        process = _start(job)
         complaints: list[bytes] = []
         helpers = [
             threading.Thread(target=_feed, args=(process, job["script"].encode()), daemon=True),
@@ -115,10 +119,12 @@ class Producers:
             helper.start()
         assert process.stdout is not None
         before = len(self.segments.done)
-        yield from (
-            self._cut(process.stdout.fileno()) if job["tables"] else self._whole(process.stdout.fileno())
-        )
-        status = process.wait()
+        output = iter(functools.partial(os.read, process.stdout.fileno(), READ), b"")
+        try:
+            yield from self._cut(output) if job["tables"] else self._whole(output)
+            status = process.wait()
+        finally:
+            process.kill()
         helpers[1].join()
         text = b"".join(complaints).decode("utf-8", "replace").strip()
         self.complaints.append(text)
@@ -126,22 +132,23 @@ class Producers:
             cause = f"signal {-status}" if status < 0 else f"exit status {status}"
             raise ProducerEndedBadly(f"{job['label']} ended by {cause}: {text}")
         found, expected = len(self.segments.done) - before, job["tables"] or 1
-        if found != expected:
+        if found != expected or self.segments.pending:
             raise ProducerEndedBadly(
-                f"{job['label']} sent {found} of {expected} tables, yet ended with status 0"
+                f"{job['label']} sent {found} of {expected} tables, and {self.segments.pending} bytes that belong "
+                "to none, yet ended with status 0"
             )
 
-    def _whole(self, descriptor: int) -> Any:  # noqa: ANN401 - a generator of bytes
-        while chunk := os.read(descriptor, READ):
+    def _whole(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
+        for chunk in chunks:
             self.segments.add(chunk)
             yield chunk
         self.segments.end()
 
-    def _cut(self, descriptor: int) -> Any:  # noqa: ANN401 - a generator of bytes
+    def _cut(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
         """Split at lines that hold only a backslash and a dot; these lines do not enter the part."""
         carry = b""
         at_line_start = True
-        while chunk := os.read(descriptor, READ):
+        for chunk in chunks:
             data = carry + chunk
             while True:
                 if at_line_start and data.startswith(END_OF_TABLE):
@@ -221,6 +228,15 @@ class SealedFile:
         return self._digest.hexdigest()
 
 
+def _start(job: dict[str, Any]) -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(
+            job["argv"], env=job["env"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+    except OSError as error:
+        raise ProducerEndedBadly(f"{job['label']} could not be started: {error}") from None
+
+
 def _feed(process: subprocess.Popen[bytes], script: bytes) -> None:
     assert process.stdin is not None
     with contextlib.suppress(BrokenPipeError), process.stdin as stream:
@@ -245,6 +261,8 @@ def seal(job: dict[str, Any], lifeline: Lifeline) -> dict[str, Any]:
         pyrage.encrypt_io(producers, output, recipients)
     except pyrage.EncryptError as error:
         raise producers.error or output.error or error from None
+    finally:
+        producers.close()
     if output.error is not None:
         raise output.error
     digest = output.close()

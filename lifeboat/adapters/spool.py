@@ -1,12 +1,13 @@
 """The spool: sealed parts on their way to the store. Only ciphertext ever lies here.
 
 A spool has a limit. Sealing children ask before every ``GRANT`` bytes; when the spool is full they wait until
-an upload was checked and its part released. When nothing can ever be released, because every byte belongs to
-a part that is still growing, waiting would be for ever: that is refused with the numbers.
+an upload was checked and its part released. When nothing can ever be released, because every part here waits
+for room to grow, waiting would be for ever: that is refused with the numbers.
 """
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import shutil
@@ -14,7 +15,7 @@ import threading
 from pathlib import Path
 
 from lifeboat import clock
-from lifeboat.errors import Cancelled, SpoolFull
+from lifeboat.errors import Cancelled, SpoolFull, TimeLimitExceeded
 
 GRANT = 8 * 2**20
 _LOCK = "owner.lock"
@@ -29,6 +30,7 @@ class Spool:
         self._room = threading.Condition()
         self._growing: dict[Path, int] = {}
         self._waiting: dict[Path, int] = {}
+        self._stuck = 0
         self._closed = False
 
     def __enter__(self) -> Spool:
@@ -54,21 +56,33 @@ class Spool:
     def grant(self, path: Path, deadline: clock.Deadline) -> None:
         """Wait until the part at ``path`` may grow by ``GRANT`` bytes.
 
-        Raises ``SpoolFull`` when waiting cannot help, ``Cancelled`` when the run ends.
+        Raises ``SpoolFull`` when waiting cannot help, ``Cancelled`` when the run ends, ``TimeLimitExceeded``.
         """
         with self._room:
-            while self.used + GRANT > self.limit:
-                if not self._waiting:
-                    raise SpoolFull(
-                        f"The spool {self.folder.parent} is at its limit of {self.limit:,} bytes, and all of it "
-                        f"belongs to {len(self._growing)} parts that are still being written.",
-                        hint="Raise spool.limit above the sealed size of the largest tables together, "
-                        "or lower the source's streams.",
-                    )
-                if self._closed or deadline.passed():
-                    raise Cancelled(f"{path.name}: gave up waiting for room in the spool")
-                self._room.wait(1.0)
+            self._stuck += 1
+            try:
+                while self.used + GRANT > self.limit:
+                    self._refuse_to_wait(path, deadline)
+                    self._room.wait(min(1.0, deadline.remaining()))
+            finally:
+                self._stuck -= 1
             self._growing[path] += GRANT
+
+    def _refuse_to_wait(self, path: Path, deadline: clock.Deadline) -> None:
+        if self._closed:
+            raise Cancelled(f"{path.name}: ended with the run while it waited for room in the spool")
+        if not self._waiting and self._stuck == len(self._growing):
+            raise SpoolFull(
+                f"The spool {self.folder.parent} is at its limit of {self.limit:,} bytes, and all of it "
+                f"belongs to {len(self._growing)} parts that are still being written.",
+                hint="Raise spool.limit above the sealed size of the largest tables together, "
+                "or lower the source's streams.",
+            )
+        if deadline.passed():
+            raise TimeLimitExceeded(
+                f"{path.name}: no room in the spool within the limit of {deadline.limit:.0f} s",
+                hint="The store takes parts too slowly for this spool: raise spool.limit or limits.source.",
+            )
 
     def sealed(self, path: Path, size: int) -> None:
         """The part is complete; it stays until ``release``."""
@@ -96,16 +110,15 @@ def sweep(root: Path) -> list[str]:
     swept = []
     for folder in sorted(root.iterdir()) if root.is_dir() else []:
         lock = folder / _LOCK
-        if not lock.is_file():
-            continue
-        descriptor = os.open(lock, os.O_RDWR)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            continue
-        else:
-            shutil.rmtree(folder)
-            swept.append(folder.name)
-        finally:
-            os.close(descriptor)
+        # Another run may sweep at the same moment: what vanishes under us is swept.
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            descriptor = os.open(lock, os.O_RDWR)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(folder)
+                swept.append(folder.name)
+            except BlockingIOError:
+                continue
+            finally:
+                os.close(descriptor)
     return swept

@@ -22,9 +22,10 @@ Answer = TypeVar("Answer")
 WINDOW = 8 * 2**20
 """Bytes that may be on their way without an answer: the memory a transfer takes, besides one chunk."""
 
-_REQUEST = 127 * 2**10
-"""Bytes per request: small enough for a slow line to answer in time, large enough to be fast. Just below a
-multiple of 32 KiB, so that its header does not cost an SSH packet of its own."""
+_REQUEST = 63 * 2**10
+"""Bytes per request. Just below a multiple of 32 KiB, so that its header does not cost an SSH packet of its own.
+Larger ones are a little faster, but on a slow line (F17) answers must come more often than keepalives go out:
+asyncssh counts a keepalive that waits behind the data as lost."""
 
 _REQUEST_EVERYWHERE = 32 * 2**10
 """Bytes that every SFTP server must take at once. asyncssh assumes half of it where none are told (OpenSSH

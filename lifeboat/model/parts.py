@@ -108,7 +108,7 @@ def plan_lanes(parts: Sequence[PlannedPart], *, streams: int, batches: int = BAT
     lanes: list[list[PlannedPart]] = [[] for _ in loads]
     for part in sorted(parts, key=lambda part: (-part.size, part.number)):
         lightest = min(loads)
-        lightest[0] += part.size
+        lightest[0] += max(part.size, 1)  # an empty part takes its turn, too
         lanes[lightest[1]].append(part)
     size, count = BATCH, PARTS_PER_BATCH
     while sum(len(_cut(lane, size, count)) for lane in lanes) > max(batches, len(lanes)):

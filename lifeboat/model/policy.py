@@ -17,7 +17,7 @@ from pydantic.json_schema import SkipJsonSchema
 
 from lifeboat.errors import ConfigurationError, PolicyError, Problem
 from lifeboat.model.canonical import sha256_hex
-from lifeboat.model.manifest import PolicyReference, Slug, Value
+from lifeboat.model.manifest import Slug, Value
 from lifeboat.model.policy_checks import mistakes_between_keys
 from lifeboat.model.policy_environment import Environment, Objectives
 from lifeboat.model.policy_problems import described_errors
@@ -96,11 +96,6 @@ class Policy(Value):
         return {
             name: {**rules, "name": name} if isinstance(rules, dict) else rules for name, rules in raw.items()
         }
-
-    @property
-    def reference(self) -> PolicyReference:
-        """What a manifest says of the policy it was taken under."""
-        return PolicyReference(name=self.name, version=self.version, sha256=self.sha256)
 
     def environment(self, name: str) -> Environment:
         """The environment called ``name``; ``ConfigurationError`` lists the known ones if there is none."""

@@ -197,7 +197,8 @@ def _chain_names(_: Draft, environment: Draft) -> Said:
 def _sources(_: Draft, environment: Draft) -> Said:
     for service in environment.at("services").children().values():
         for source in service.at("sources").children().values():
-            yield from _SOURCE_CHECKS.get(source.at("kind").word(), lambda _: iter(()))(source)
+            check = _SOURCE_CHECKS.get(source.at("kind").word())
+            yield from check(source) if check else ()
 
 
 def _databases(source: Draft) -> Said:
@@ -248,17 +249,17 @@ def _belongings(name: str, environment: Draft) -> Iterator[tuple[str, str, Path]
     for key, default in (("work_pool", name), ("restore_work_pool", f"{name}-restore")):
         yield "work pool", environment.at(key).word(default), environment.at(key).path
     for key, default in (("block", name), ("prune_block", "")):
-        draft = environment.at("store", key)
-        if draft.word(default):
-            yield "store block", draft.word(default), draft.path
+        block = environment.at("store", key)
+        if block.word(default):
+            yield "store block", block.word(default), block.path
     for service in environment.at("services").children().values():
         for source in service.at("sources").children().values():
             if source.at("block").word():
                 yield "source block", source.at("block").word(), source.at("block").path
     for recipient in environment.at("recipients").items():
-        key = recipient.at("key")
-        if key.word().startswith("age1"):
-            yield "recipient's key", key.word(), key.path
+        public = recipient.at("key")
+        if public.word().startswith("age1"):
+            yield "recipient's key", public.word(), public.path
 
 
 _ENVIRONMENT_CHECKS: Final[tuple[Callable[[Draft, Draft], Said], ...]] = (

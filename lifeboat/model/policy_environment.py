@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AfterValidator, Field, ValidationInfo, WithJsonSchema, field_validator
 from pydantic.json_schema import SkipJsonSchema
 
-from lifeboat.model.manifest import Slug, Value, chain_name
+from lifeboat.model.manifest import Slug, Value
 from lifeboat.model.policy_schedule import Schedule
 from lifeboat.model.policy_sources import Source
 from lifeboat.model.policy_values import (
@@ -32,6 +32,7 @@ _RETENTION_SCHEMA: Final[dict[str, Any]] = {
         "daily": {
             "type": "string",
             "pattern": "^[0-9]{1,6} ?(d|days?)$",
+            "examples": ["30d"],
             "description": "Dailies stay so long, and are then deleted: also the maximum (S2, decision 8).",
         },
         "monthly": {
@@ -46,6 +47,7 @@ _RETENTION_SCHEMA: Final[dict[str, Any]] = {
                 "keep": {
                     "type": "string",
                     "pattern": "^[0-9]{1,6} months?$",
+                    "examples": ["6 months"],
                     "description": "For how many calendar months, to the same day, inclusive (decision 4).",
                 },
             },
@@ -109,7 +111,7 @@ class SpoolRules(Value):
     """The folder of sealed parts between dump and upload."""
 
     folder: Annotated[str, AfterValidator(_folder)] | None = Field(
-        None, description="Absolute path on the worker; left out, one below the worker's temporary folder."
+        None, description="Absolute path on the worker; left out, one in the user's cache folder."
     )
     limit: Size = default_as_written("20 GiB", "Bytes it may hold; dumping waits when it is full.")
 
@@ -165,7 +167,7 @@ class Environment(Value):
         description="Who can open the backups: two or more, kept by different people."
     )
     restore_to: tuple[Slug, ...] = Field(
-        (), description="Other environments into which its backups may be restored (P8); by default none."
+        (), description="Environments besides itself into which its backups may be restored (P8)."
     )
     work_pool: Text = Field(
         default_factory=lambda data: data["name"],
@@ -180,13 +182,4 @@ class Environment(Value):
     @field_validator("store")
     @classmethod
     def _name_the_block(cls, store: StoreRules, info: ValidationInfo) -> StoreRules:
-        return store if store.block else store.model_copy(update={"block": info.data["name"]})
-
-    def may_restore_to(self, target: str) -> bool:
-        """Whether its backups may be restored into ``target``: itself, or a declared pair (P8)."""
-        return target == self.name or target in self.restore_to
-
-    def source_block(self, service: str, source: str) -> str:
-        """The name of the block with a source's address and secrets. ``KeyError`` for an unknown source."""
-        declared = self.services[service].sources[source].block
-        return declared or f"{self.name}-{chain_name(service, source)}"
+        return store if store.block else store.model_copy(update={"block": info.data.get("name")})

@@ -32,7 +32,7 @@ def _only_follows(error: ErrorDetails) -> bool:
     """Whether this is but the echo of another error: a default that was not computed, a list that is too
     short because its wrong items do not count."""
     if error["type"] == "too_short":
-        return len(error["input"]) >= error["ctx"]["min_length"]
+        return len(error["input"]) >= int(error["ctx"]["min_length"])
     return error["type"] == "default_factory_not_called"
 
 

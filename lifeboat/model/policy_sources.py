@@ -160,7 +160,7 @@ class _SourceRules(Value):
 class PostgresSource(_SourceRules):
     """A PostgreSQL server, with all its databases."""
 
-    kind: Literal["postgres"]
+    kind: Literal["postgres"] = Field(description="The kind of source.")
     databases: DatabaseNames = Field(
         min_length=1,
         description="Every database there is: one missing fails the run, one unlisted is a finding (P1).",
@@ -200,7 +200,7 @@ class _TreeRules(_SourceRules):
 class AzureFilesSource(_TreeRules):
     """File shares of an Azure storage account."""
 
-    kind: Literal["azure-files"]
+    kind: Literal["azure-files"] = Field(description="The kind of source.")
     account: Annotated[str, Field(pattern=r"^[a-z0-9]{3,24}$")] = Field(description="The storage account.")
     shares: Names = Field(
         min_length=1,
@@ -215,7 +215,7 @@ class AzureFilesSource(_TreeRules):
 class FilesSource(_TreeRules):
     """A folder with all below it, anywhere fsspec reaches."""
 
-    kind: Literal["files"]
+    kind: Literal["files"] = Field(description="The kind of source.")
     url: Annotated[str, AfterValidator(_tree_url)] = Field(
         description="`file:///folder`, `sftp://host/folder`, `s3://bucket/folder` or `abfs://container/folder`."
     )
@@ -224,7 +224,7 @@ class FilesSource(_TreeRules):
 class HttpExportSource(_SourceRules):
     """What a service gives away over HTTP, like RabbitMQ's definitions; one GET, stored as one part."""
 
-    kind: Literal["http-export"]
+    kind: Literal["http-export"] = Field(description="The kind of source.")
     url: Annotated[str, AfterValidator(_export_url)] = Field(
         description="Where to GET it; `https://`, or `http://` on this very machine."
     )

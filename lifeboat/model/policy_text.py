@@ -59,8 +59,8 @@ def parse_policy_text(text: str) -> PolicyText:
         loader = _Loader(text)
         root = loader.get_single_node()
         # Before construction, which moves merged keys (<<) in among a mapping's own.
-        repeated = tuple(_repeated(root, (), set()))
-        values = loader.construct_document(root) if root is not None else None
+        repeated = tuple(_repeated(root, (), set())) if root else ()
+        values = loader.construct_document(root) if root else None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
@@ -68,7 +68,7 @@ def parse_policy_text(text: str) -> PolicyText:
     except (yaml.reader.ReaderError, RecursionError) as error:
         reason = str(getattr(error, "reason", "nested too deeply"))
         raise UnreadableText(Problem("", f"not readable as YAML: {reason}")) from error
-    if not isinstance(values, dict) or root is None:
+    if root is None or not isinstance(values, dict):
         raise UnreadableText(Problem("", "a policy is a mapping of keys; docs/policy.md lists them"))
     return PolicyText(values, root, repeated)
 

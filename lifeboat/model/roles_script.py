@@ -11,11 +11,12 @@ from dataclasses import dataclass
 
 _TOKEN = re.compile(
     r"""--[^\n]*                     # comment
+      | \\(?:un)?restrict\b[^\n]*    # psql's own, never inside quotes
       | E'(?:[^'\\]|\\.|'')*'        # string with escapes
       | '(?:[^']|'')*'               # string
       | "(?:[^"]|"")*"               # identifier
       | ;
-      | [^-'";E]+ | .""",
+      | [^-'";E\\]+ | .""",
     re.VERBOSE | re.DOTALL,
 )
 _IDENTIFIER = r'("(?:[^"]|"")+"|[A-Za-z_][A-Za-z0-9_$]*)'
@@ -31,15 +32,14 @@ class RoleStatement:
 
 def split_statements(script: str) -> Iterator[str]:
     """The statements of a script, without comments and without psql's own ``\\restrict`` lines."""
-    lines = [line for line in script.splitlines(keepends=True) if not re.match(r"\\(?:un)?restrict\b", line)]
     statement = ""
-    for match in _TOKEN.finditer("".join(lines)):
+    for match in _TOKEN.finditer(script):
         piece = match[0]
         if piece == ";":
             if statement.strip():
                 yield statement.strip()
             statement = ""
-        elif not piece.startswith("--"):
+        elif not piece.startswith(("--", "\\")):
             statement += piece
 
 

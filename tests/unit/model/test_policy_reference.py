@@ -82,7 +82,7 @@ def documented() -> str:
 def keys_without_description() -> Iterator[str]:
     for name, group in key_groups().items():
         for key, schema in group.get("properties", {}).items():
-            if not schema.get("description") and key != "kind":
+            if not schema.get("description"):
                 yield f"{name}.{key}"
 
 

@@ -1,0 +1,117 @@
+"""What people and programs see: results on stdout, as a table or as JSON; everything else on stderr."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lifeboat.errors import LifeboatError, PolicyError
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+    from rich.text import Text
+
+WIDTH_WITHOUT_TERMINAL = 200
+"""Columns when nobody says how many there are: a log, a pipe."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Output:
+    """Where a command's result goes. ``as_json``: one JSON document on stdout and nothing else."""
+
+    as_json: bool = False
+
+    def result(self, data: object, *tables: RenderableType) -> None:
+        """Print what the command is for: ``data`` for programs, ``tables`` for people."""
+        if self.as_json:
+            sys.stdout.write(json.dumps(data, indent=2, default=plain) + "\n")
+            return
+        for table in tables:
+            console().print(table)
+
+    def message(self, text: str) -> None:
+        """Say something besides the result, on stderr."""
+        console(stderr=True).print(printable(text))
+
+    def error(self, error: LifeboatError) -> None:
+        """Show a refusal: on stderr for people, as the result for programs."""
+        if self.as_json:
+            self.result(error_as_data(error))
+            return
+        screen = console(stderr=True)
+        screen.print("[bold red]error:[/]", printable(error.message))
+        if error.hint:
+            screen.print("    →", printable(error.hint))
+
+
+def error_as_data(error: LifeboatError) -> dict[str, Any]:
+    """``{"error": {"kind", "message", "hint"}}``; a ``PolicyError`` also has its ``problems``."""
+    told: dict[str, Any] = {"kind": type(error).__name__, "message": error.message, "hint": error.hint}
+    if isinstance(error, PolicyError):
+        told["problems"] = [dataclasses.asdict(problem) for problem in error.problems]
+    return {"error": told}
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A console that colours nothing by guessing, and cuts nothing off where there is no terminal."""
+    from rich.console import Console
+
+    stream = sys.stderr if stderr else sys.stdout
+    width = None if stream.isatty() else WIDTH_WITHOUT_TERMINAL
+    return Console(file=stream, highlight=False, width=width, soft_wrap=False)
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str = "") -> RenderableType:
+    """A table whose cells are never taken for markup and never cut; ``>`` before a column aligns it right."""
+    from rich import box
+    from rich.table import Table
+
+    made = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        justify = "right" if column.startswith(">") else "left"
+        made.add_column(column.removeprefix(">"), justify=justify, overflow="fold")  # type: ignore[arg-type]
+    for row in rows:
+        made.add_row(*(printable(str(cell)) for cell in row))
+    return made
+
+
+def line(text: str) -> Text:
+    """One paragraph for people, as it stands."""
+    return printable(text)
+
+
+def printable(text: str) -> Text:
+    """``text`` without markup, its control characters shown and not obeyed: a database may be called anything."""
+    from rich.text import Text
+
+    shown = "".join(
+        character if character.isprintable() or character == "\n" else ascii(character)[1:-1]
+        for character in text
+    )
+    return Text(shown)
+
+
+def instant(moment: dt.datetime | None) -> str:
+    """``2026-11-23 01:15:03 UTC``, or a dash."""
+    return f"{moment.astimezone(dt.UTC):%Y-%m-%d %H:%M:%S} UTC" if moment else "–"
+
+
+def plain(value: object) -> object:
+    """A value as JSON knows it: times in ISO 8601 with their offset, durations in seconds."""
+    if isinstance(value, dt.date):
+        return value.isoformat()
+    if isinstance(value, dt.timedelta):
+        return value.total_seconds()
+    if isinstance(value, Path):
+        return str(value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    dump = getattr(value, "model_dump", None)
+    if dump is not None:
+        return dump(mode="json")
+    raise TypeError(f"{type(value).__name__} has no JSON form")

@@ -1,0 +1,65 @@
+"""The Prefect API, as the commands need it: configured, answering, or a sentence that says why not.
+
+Prefect is imported inside the functions: it takes two seconds, and most commands never need it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from urllib.parse import urlsplit, urlunsplit
+
+from lifeboat.errors import ConfigurationError
+
+
+def api_address() -> str:
+    """The configured API's address. Raises ``ConfigurationError`` when there is none.
+
+    Without an address Prefect would quietly start a server of its own, with a database of its own: blocks would be
+    missing and runs would be recorded where nobody looks.
+    """
+    from prefect.settings import get_current_settings
+
+    address = get_current_settings().api.url
+    if not address:
+        raise ConfigurationError(
+            "There is no Prefect API to ask: PREFECT_API_URL is not set.",
+            hint="export PREFECT_API_URL=https://prefect.example/api, the address of your Prefect server.",
+        )
+    return address
+
+
+@contextlib.contextmanager
+def prefect_errors() -> Iterator[None]:
+    """Turns what Prefect's client raises when the API fails into ``ConfigurationError``."""
+    from httpx import HTTPStatusError, RequestError
+
+    try:
+        yield
+    except HTTPStatusError as error:
+        raise ConfigurationError(
+            f"The Prefect API at {shown_address()} answered {error.response.status_code}.",
+            hint="With 401 or 403, check PREFECT_API_AUTH_STRING or PREFECT_API_KEY; else look at the server's log.",
+        ) from None
+    except (RequestError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "Failed to reach API" not in str(error):
+            raise
+        raise ConfigurationError(
+            f"The Prefect API at {shown_address()} does not answer ({type(error).__name__}).",
+            hint="Start the server, or correct PREFECT_API_URL.",
+        ) from None
+
+
+def shown_address() -> str:
+    """The API's address without a user or a password in it."""
+    parts = urlsplit(api_address())
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+
+def require_api() -> str:
+    """The server's version. Raises ``ConfigurationError`` when no API is configured, or none answers."""
+    from prefect.client.orchestration import get_client
+
+    api_address()
+    with prefect_errors(), get_client(sync_client=True) as client:
+        return client.api_version()
