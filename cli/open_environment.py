@@ -46,7 +46,11 @@ class Chain:
 
     @property
     def label(self) -> str:
-        return f"{self.service}/{self.source_name}" if self.source else f"{self.catalog.chain} (not in the policy)"
+        return (
+            f"{self.service}/{self.source_name}"
+            if self.source
+            else f"{self.catalog.chain} (not in the policy)"
+        )
 
 
 def open_environment(policy_name: str, name: str) -> OpenEnvironment:

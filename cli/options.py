@@ -13,7 +13,9 @@ EnvironmentName = Annotated[
 ]
 OptionalEnvironmentName = Annotated[
     str | None,
-    typer.Argument(metavar="[ENV]", help="An environment; all of the policy's when left out.", show_default=False),
+    typer.Argument(
+        metavar="[ENV]", help="An environment; all of the policy's when left out.", show_default=False
+    ),
 ]
 PolicyName = Annotated[
     str,

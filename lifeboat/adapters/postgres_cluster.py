@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 from pathlib import Path
 
 import psycopg
@@ -32,7 +33,7 @@ class Cluster:
     """One server on 127.0.0.1 with a superuser ``postgres`` and a password; use as a context manager."""
 
     def __init__(self, folder: Path, major: int, *, settings: dict[str, str] | None = None) -> None:
-        self.folder = folder
+        self.folder = folder if _service_user() is None else _reachable_folder()
         self.major = major
         self.port = free_port()
         self.password = os.urandom(12).hex()
@@ -118,7 +119,16 @@ class Cluster:
         raise ConfigurationError(f"PostgreSQL {self.major} did not start in {self.folder}: {' | '.join(log)}")
 
     def _program(self, name: str) -> str:
-        return find_program(name, self.major)
+        path = Path(find_program(name, self.major))
+        if _service_user() is None or _open_to_all(path):
+            return str(path)
+        # A wheel below root's home: its programs find their libraries by relative paths, so all of it moves.
+        package = next(parent for parent in path.parents if parent.parent.name == "site-packages")
+        copy = self.folder / "programs"
+        for tree in package.parent.glob(f"{package.name}*"):
+            if tree.is_dir() and not (copy / tree.name).exists():
+                shutil.copytree(tree, copy / tree.name)
+        return str(copy / path.relative_to(package.parent))
 
     def _run(self, program: str, *arguments: str) -> None:
         done = subprocess.run(
@@ -135,6 +145,17 @@ class Cluster:
             return
         for path in (self.folder, *self.folder.rglob("*")):
             os.chown(path, pwd.getpwnam(user).pw_uid, -1)
+
+
+def _reachable_folder() -> Path:
+    """A folder of its own that the service user can reach; those of root, and of test runners, it often cannot."""
+    folder = Path(tempfile.mkdtemp(prefix="lifeboat-postgres-"))
+    folder.chmod(0o755)
+    return folder
+
+
+def _open_to_all(path: Path) -> bool:
+    return all(parent.stat().st_mode & 0o001 for parent in path.parents)
 
 
 def _service_user() -> str | None:

@@ -28,6 +28,7 @@ GRANT = 8 * 2**20
 """Sealed bytes written between two permissions of the spool; must equal ``spool.GRANT``."""
 END_OF_TABLE = b"\\.\n"
 """A line that no COPY text stream can hold: the boundary between two tables of one producer."""
+BOUNDARY = b"\n" + END_OF_TABLE
 STDERR_KEPT = 16_384
 
 
@@ -155,18 +156,16 @@ class Producers:
                     self.segments.end()
                     data = data[len(END_OF_TABLE) :]
                     continue
-                found = data.find(b"\n" + END_OF_TABLE)
+                found = data.find(BOUNDARY)
                 if found < 0:
                     break
                 table = data[: found + 1]
                 self.segments.add(table)
                 yield table
                 self.segments.end()
-                data, at_line_start = data[found + 1 + len(END_OF_TABLE) :], True
+                data, at_line_start = data[found + len(BOUNDARY) :], True
             # A boundary may be split between two reads: keep the few bytes that could begin one.
-            keep = (
-                next((n for n in (3, 2, 1) if (b"\n" + END_OF_TABLE).startswith(data[-n:])), 0) if data else 0
-            )
+            keep = next((n for n in (3, 2, 1) if data and BOUNDARY.startswith(data[-n:])), 0)
             if at_line_start and len(data) < len(END_OF_TABLE) and END_OF_TABLE.startswith(data):
                 keep = len(data)
             body, carry = (data[:-keep], data[-keep:]) if keep else (data, b"")

@@ -72,6 +72,7 @@ class SftpStore:
             raise
 
     def create_new(self, name: str, chunks: Iterable[bytes]) -> int:
+        self._check_open()
         handed_over = 0
         upload = self._run(name, self._blaming_space(name, self._begin(name)))
         try:
@@ -209,11 +210,17 @@ class SftpStore:
             None if modified is None else dt.datetime.fromtimestamp(modified, tz=dt.UTC),
         )
 
+    def _check_open(self) -> None:
+        if self._closed:
+            raise session_closed(self._label)
+
     def _run(self, name: str, action: Coroutine[Any, Any, Result]) -> Result:
         """The result of ``action`` on the loop; its errors in the store's words."""
-        if self._closed:
+        try:
+            self._check_open()
+        except StoreUnreachable:
             action.close()
-            raise session_closed(self._label)
+            raise
         future = asyncio.run_coroutine_threadsafe(action, self._filesystem.loop)
         try:
             return future.result()

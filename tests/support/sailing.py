@@ -16,12 +16,13 @@ from lifeboat.adapters.loading import Loader
 from lifeboat.adapters.policy_file import read_policy
 from lifeboat.adapters.postgres import PostgresServer
 from lifeboat.adapters.spool import Spool
-from lifeboat.adapters.store import StoreTarget
+from lifeboat.adapters.store import ObjectStat, StoreTarget
 from lifeboat.model.catalog import Catalog
 from lifeboat.model.index import Index
 from lifeboat.model.manifest import ChainLink, Manifest, PolicyReference
 from lifeboat.model.restore_plan import RestorePlan, plan_restore
-from lifeboat.model.signed import Signer
+from lifeboat.model.retention import RetentionPlan, Verdict
+from lifeboat.model.signed import Signer, TrustedKeys
 from lifeboat.stages import prune as prune_stage
 from lifeboat.stages import restore, snapshot
 from lifeboat.stages.batches import lanes_of, turns_of
@@ -56,8 +57,6 @@ class Ship:
     @property
     def keys(self) -> Keys:
         signer = Signer.from_pem(self.signing.private_pem)
-        from lifeboat.model.signed import TrustedKeys
-
         return Keys(
             recipients=(self.operations.recipient, self.escrow.recipient),
             signer=signer,
@@ -155,9 +154,37 @@ class Ship:
             anchor=self.anchor,
         )
 
+    def prune_oldest(self, backup_id: str | None = None) -> prune_stage.PruneReport:
+        """Prune with a plan that deletes the oldest backup (or this one), whatever its age: only the plan is ours."""
+        original = prune_stage.plan_prune
+
+        def plan_prune(
+            pruning: prune_stage.Pruning, catalog: Catalog, doubts: Sequence[str] = ()
+        ) -> RetentionPlan:
+            plan = original(pruning, catalog, doubts)
+            doomed = backup_id or catalog.entries[0].manifest.backup_id
+            return dataclasses.replace(
+                plan,
+                decisions=tuple(
+                    dataclasses.replace(decision, verdict=Verdict.DELETE, reasons=("a test says so",))
+                    if decision.backup.backup_id == doomed
+                    else decision
+                    for decision in plan.decisions
+                ),
+            )
+
+        prune_stage.plan_prune = plan_prune
+        try:
+            return self.prune()
+        finally:
+            prune_stage.plan_prune = original
+
+    def listing(self) -> list[ObjectStat]:
+        with self.store.connect() as store:
+            return store.list()
+
     def catalog(self) -> Catalog:
-        catalog = read_catalog(self.store, "demo", "main-databases", self.keys.trusted)
-        return catalog
+        return read_catalog(self.store, "demo", "main-databases", self.keys.trusted)
 
     def open(self, manifest: Manifest | None = None) -> Index:
         manifest = manifest or choose(self.catalog()).manifest

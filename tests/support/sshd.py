@@ -35,7 +35,7 @@ _WRITE_ONCE = (
 _CONFIGURATION = """\
 Port {port}
 ListenAddress 127.0.0.1
-HostKey {home}/host_key
+{host_keys}
 PidFile none
 AuthorizedKeysFile {home}/authorized_keys
 AuthenticationMethods publickey
@@ -65,6 +65,7 @@ class SshServer:
     port: int = field(default_factory=free_port)
     key: asyncssh.SSHKey = field(default_factory=lambda: asyncssh.generate_private_key("ssh-ed25519"))
     host_key: asyncssh.SSHKey = field(default_factory=lambda: asyncssh.generate_private_key("ssh-ed25519"))
+    further_host_keys: list[asyncssh.SSHKey] = field(default_factory=list)
     _process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -86,9 +87,15 @@ class SshServer:
 
     def start(self) -> None:
         self.authorize(self.key)
-        _write_private(self.home / "host_key", self.host_key.export_private_key())
+        host_keys = []
+        for number, key in enumerate([self.host_key, *self.further_host_keys]):
+            _write_private(self.home / f"host_key_{number}", key.export_private_key())
+            host_keys.append(f"HostKey {self.home}/host_key_{number}")
         configuration = _CONFIGURATION.format(
-            port=self.port, home=self.home, restrictions=_WRITE_ONCE if self.write_once else ""
+            port=self.port,
+            home=self.home,
+            host_keys="\n".join(host_keys),
+            restrictions=_WRITE_ONCE if self.write_once else "",
         )
         (self.home / "sshd_config").write_text(configuration)
         assert SSHD

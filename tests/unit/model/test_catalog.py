@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import time
 
 import pytest
@@ -49,7 +50,11 @@ def test_catalog_of_a_whole_chain_is_in_order_and_without_doubts(chain: Chain) -
 
 def test_catalog_ignores_files_of_other_chains_and_other_kinds(chain: Chain) -> None:
     other = manifest(9, source="files")
-    chain.files |= {other.file_name: signed(other), "readme.txt": b"x", "main-databases.9.manifest.json": b"x"}
+    chain.files |= {
+        other.file_name: signed(other),
+        "readme.txt": b"x",
+        "main-databases.9.manifest.json": b"x",
+    }
 
     catalog = chain.catalog(anchored=True)
 
@@ -153,7 +158,9 @@ def test_replaced_manifest_breaks_the_link_of_its_successor(chain: Chain) -> Non
     made = manifest(3, chain.catalog().entries[1].manifest.previous, quality="suspect", doubts=("other",))
     chain.files[name_of(3)] = signed(made)
 
-    assert any("place 3 is not the manifest that place 4 was linked to" in doubt for doubt in chain.catalog().doubts)
+    assert any(
+        "place 3 is not the manifest that place 4 was linked to" in doubt for doubt in chain.catalog().doubts
+    )
 
 
 def test_forked_head_is_found_by_the_anchor_and_stays_found(chain: Chain) -> None:
@@ -165,7 +172,9 @@ def test_forked_head_is_found_by_the_anchor_and_stays_found(chain: Chain) -> Non
     assert doubts == ("place 5 is not the manifest that was committed there",)
 
     chain.commit()
-    assert any("place 5 is not the manifest that place 6 was linked to" in each for each in chain.catalog().doubts)
+    assert any(
+        "place 5 is not the manifest that place 6 was linked to" in each for each in chain.catalog().doubts
+    )
 
 
 def test_rollback_is_found_by_the_anchor(chain: Chain) -> None:
@@ -183,7 +192,9 @@ def test_rollback_stays_a_doubt_after_backups_went_on(chain: Chain) -> None:
     chain.commits(3)
 
     assert min(chain.files) == name_of(1) and name_of(6) in chain.files
-    assert chain.catalog().missing == (4, 5), "the next manifest must not attest that places 4 and 5 never existed"
+    assert chain.catalog().missing == (4, 5), (
+        "the next manifest must not attest that places 4 and 5 never existed"
+    )
 
 
 def test_emptied_folder_is_found_by_the_anchor(chain: Chain) -> None:
@@ -334,7 +345,7 @@ def test_merged_ranges_hold_the_same_places_and_stay_apart(ranges: list[tuple[in
         return {place for start, end in of for place in range(start, end + 1)}
 
     assert members(list(merged)) == members(ranges)
-    assert all(end + 1 < start for (_, end), (start, _) in zip(merged, merged[1:], strict=False))
+    assert all(end + 1 < start for (_, end), (start, _) in itertools.pairwise(merged))
 
 
 STEPS = st.lists(st.tuples(st.sampled_from("cccttp"), st.integers(0, 2**16)), max_size=14)
@@ -372,7 +383,7 @@ def test_removing_any_file_but_the_last_leaves_a_doubt_that_stays(
     steps: list[tuple[str, int]], data: st.DataObject
 ) -> None:
     chain = sail(steps)
-    *rest, last = sorted(chain.files)
+    *rest, _last = sorted(chain.files)
     if not rest:
         return
     del chain.files[data.draw(st.sampled_from(rest))]

@@ -1,0 +1,170 @@
+"""Lifeboat's side: one backup or one restore by the stage functions, in a process of its own.
+
+``python -m benchmarks.sailor backup|restore`` with a job as JSON on standard input; the timings come back as one line
+of JSON. The stages run in the order in which the flows run them. Without a verb it only imports what it needs and
+waits for the end of its input: the memory that every Lifeboat process has before it does anything.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lifeboat import clock
+from lifeboat.adapters.children import Crew
+from lifeboat.adapters.loading import Loader
+from lifeboat.adapters.policy_file import read_policy
+from lifeboat.adapters.postgres import PostgresServer
+from lifeboat.adapters.spool import Spool
+from lifeboat.adapters.store_sftp import SftpTarget
+from lifeboat.model.manifest import PolicyReference
+from lifeboat.model.parts import Lane
+from lifeboat.model.restore_plan import plan_restore
+from lifeboat.model.signed import Signer, TrustedKeys
+from lifeboat.stages import restore, snapshot
+from lifeboat.stages.batches import lanes_of, turns_of
+from lifeboat.stages.encrypt import account_for, dump_batch
+from lifeboat.stages.fetch import choose, fetch_index, read_catalog
+from lifeboat.stages.publish import publish
+from lifeboat.stages.upload import CheckedBatch, check_batch, upload_batch
+from lifeboat.stages.voyage import Keys, Voyage, backup_id_of, new_run_id
+
+ENVIRONMENT, SERVICE, SOURCE = "demo", "main", "databases"
+TIME_LIMIT = 3600.0
+RESTORE_JOBS = 2
+
+
+@dataclass(frozen=True)
+class Orders:
+    """Everything the child is told. It holds secrets, so it travels down standard input."""
+
+    databases: list[str]
+    folder: str
+    server_port: int
+    server_password: str = field(repr=False)
+    store: dict[str, str | int] = field(repr=False)
+    signing_key: str = field(repr=False)
+    recipients: list[str]
+    identity: str = field(repr=False)
+    index_recipient: str
+    index_identity: str = field(repr=False)
+
+    @property
+    def server(self) -> PostgresServer:
+        return PostgresServer(
+            host="127.0.0.1",
+            port=self.server_port,
+            user="postgres",
+            password=lambda: self.server_password,
+            tls_mode="disable",
+        )
+
+    @property
+    def target(self) -> SftpTarget:
+        return SftpTarget(**self.store)  # type: ignore[arg-type]
+
+    @property
+    def trusted(self) -> TrustedKeys:
+        return TrustedKeys.from_pems(Signer.from_pem(self.signing_key).public_pem)
+
+
+@contextmanager
+def _voyage(orders: Orders) -> Iterator[Voyage]:
+    """The demonstration policy with the benchmark's databases, and every other setting as it comes."""
+    policy = read_policy(Path("demo"))
+    environment = policy.environment(ENVIRONMENT)
+    source = environment.services[SERVICE].sources[SOURCE]
+    source = source.model_copy(update={"databases": tuple(orders.databases)})
+    keys = Keys(
+        recipients=tuple(orders.recipients),
+        signer=Signer.from_pem(orders.signing_key),
+        trusted=orders.trusted,
+        index_identity=orders.index_identity,
+        index_recipient=orders.index_recipient,
+    )
+    run_id = new_run_id()
+    spool_limit = environment.spool.limit
+    with Spool(Path(orders.folder) / "spool", run_id, limit=spool_limit) as spool, Crew() as crew:
+        yield Voyage(
+            environment_name=ENVIRONMENT,
+            service=SERVICE,
+            source_name=SOURCE,
+            run_id=run_id,
+            environment=environment,
+            source=source,  # type: ignore[arg-type]
+            policy=PolicyReference(name=policy.name, version=policy.version, sha256=policy.sha256),
+            time_zone=policy.time_zone,
+            server=orders.server,
+            store=orders.target,
+            prune_store=orders.target,
+            keys=keys,
+            spool=spool,
+            crew=crew,
+            deadline=clock.Deadline.after(TIME_LIMIT),
+        )
+
+
+def back_up(orders: Orders) -> dict[str, float]:
+    """Survey to publish. ``data_path`` is snapshot to read-back, ``stages`` the whole; both in seconds."""
+    whole = clock.Stopwatch()
+    with _voyage(orders) as voyage:
+        census = snapshot.survey(voyage.server, voyage.source, where=voyage.label)
+        data_path = clock.Stopwatch()
+        frozen_turns, checked, backup_id = [], [], ""
+        planned = turns_of(voyage, census)
+        for number, names in enumerate(planned):
+            with snapshot.frozen(
+                voyage.server, names, lock_wait=voyage.environment.limits.lock_wait, findings=census.findings
+            ) as frozen:
+                frozen_turns.append(frozen)
+                backup_id = backup_id or backup_id_of(voyage, frozen.data_timestamp)
+                lanes = lanes_of(voyage, frozen, turn=number, turns=len(planned))
+                with ThreadPoolExecutor(max_workers=len(lanes)) as pool:
+                    sailing = [pool.submit(_carry, voyage, frozen, backup_id, lane) for lane in lanes]
+                    checked += [batch for lane in sailing for batch in lane.result()]
+        published = publish(voyage, backup_id, frozen_turns, checked, {"data_path": data_path.milliseconds()})
+        return {
+            "data_path": published.manifest.timings["data_path"] / 1000,
+            "stages": whole.seconds(),
+            "plain_bytes": published.manifest.totals.plain_bytes,
+        }
+
+
+def _carry(voyage: Voyage, frozen: snapshot.FrozenServer, backup_id: str, lane: Lane) -> list[CheckedBatch]:
+    done = []
+    for batch in lane:
+        sealed = account_for(batch, dump_batch(voyage, frozen, batch), frozen)
+        done.append(check_batch(voyage, upload_batch(voyage, backup_id, sealed)))
+    return done
+
+
+def bring_back(orders: Orders) -> dict[str, float]:
+    """Catalogue to the last named database, from nothing but the store and one identity."""
+    whole = clock.Stopwatch()
+    catalog = read_catalog(orders.target, ENVIRONMENT, f"{SERVICE}-{SOURCE}", orders.trusted)
+    manifest = choose(catalog).manifest
+    index = fetch_index(orders.target, manifest, [orders.identity])
+    plan = plan_restore(manifest, index, present=restore.databases_present(orders.server))
+    with Crew() as crew:
+        deadline = clock.Deadline.after(TIME_LIMIT)
+        loader = Loader(store=orders.target, identities=(orders.identity,), crew=crew, deadline=deadline)
+        for wanted in plan.databases:
+            restore.restore_database(plan, wanted, loader, orders.server, jobs=RESTORE_JOBS)
+    return {"stages": whole.seconds()}
+
+
+def main() -> None:
+    text = sys.stdin.read()
+    if len(sys.argv) == 1:
+        return
+    work = {"backup": back_up, "restore": bring_back}[sys.argv[1]]
+    print(json.dumps(work(Orders(**json.loads(text)))))
+
+
+if __name__ == "__main__":
+    main()
