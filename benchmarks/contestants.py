@@ -1,4 +1,4 @@
-"""Who competes: Lifeboat, and the shell lines that one would write by hand. All of them use the same server and store."""
+"""Who competes: Lifeboat, and the shell lines that one would write by hand, on the same server and store."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ BY_HAND = {
 
 RESTORED_BY_HAND = {
     "local": (
-        f"pg_restore -j{RESTORE_JOBS} from an uncompressed local file",
+        f"pg_restore -j{RESTORE_JOBS}, local plain file",
         f'{_CREATE}; {_RESTORE} --jobs={RESTORE_JOBS} "$LOCAL/$database.dump"',
     ),
     "zstd": (
@@ -96,8 +96,7 @@ class Field:
 
     def restores(self) -> list[Contestant]:
         by_hand = [self._by_hand(key, *how) for key, how in RESTORED_BY_HAND.items()]
-        label = "Lifeboat from its parts on the store"
-        return [Contestant("lifeboat", label, lambda folder: self._sail("restore", folder)), *by_hand]
+        return [Contestant("lifeboat", "Lifeboat", lambda folder: self._sail("restore", folder)), *by_hand]
 
     def each_database(self, line: str, folder: Path) -> Command:
         """The line for one database after the other; a failure anywhere in a pipe ends the whole."""
@@ -105,7 +104,7 @@ class Field:
         return Command(("bash", "-c", script, "by-hand", *self.databases), self._environment(folder))
 
     def _by_hand(self, key: str, label: str, line: str) -> Contestant:
-        prepare = (lambda folder: self._restic_init(folder)) if key == "restic" else None
+        prepare = self._restic_init if key == "restic" else None
         return Contestant(key, label, lambda folder: self.each_database(line, folder), prepare)
 
     def _restic_init(self, folder: Path) -> Command:

@@ -9,11 +9,11 @@ from __future__ import annotations
 from lifeboat.adapters.postgres import PostgresServer
 
 ROWS = {
-    "vehicle_event": 1_350_000,
-    "vehicle_position": 2_600_000,
-    "customer_order": 800_000,
-    "order_line": 2_400_000,
-    "customer": 450_000,
+    "vehicle_event": 1_500_000,
+    "vehicle_position": 3_200_000,
+    "customer_order": 900_000,
+    "order_line": 2_700_000,
+    "customer": 600_000,
     "service_report": 240_000,
     "product": 3_000,
 }
@@ -69,8 +69,8 @@ _FILL = {
         FROM rows, LATERAL (SELECT pick(i, 1, {product}) AS p) AS chosen WHERE 1 + i / 3 <= {customer_order}""",
     "vehicle_position": """
         SELECT 1 + i / 2000, '2026-01-01'::timestamptz + (i % 2000) * interval '10 seconds',
-            52.5 + (i / 40 % 50) * 0.0001 + pick(i / 2000, 1, 9000) / 10000.0,
-            13.4 + (i / 20 % 100) * 0.0001 + pick(i / 2000, 2, 9000) / 10000.0,
+            52.5 + (i / 40 % 50) * 0.0001 + pick(i / 2000, 1, 9000) / 10000.0 + pick(i, 6, 90) / 100000.0,
+            13.4 + (i / 20 % 100) * 0.0001 + pick(i / 2000, 2, 9000) / 10000.0 + pick(i, 7, 90) / 100000.0,
             10 * pick(i / 30, 3, 6) + pick(i, 4, 3), 15 * pick(i / 60, 5, 24), 100 - (i % 2000) / 25,
             CASE WHEN pick(i / 30, 3, 6) = 0 THEN 'standing' ELSE 'driving' END
         FROM rows""",
@@ -79,7 +79,9 @@ _FILL = {
             jsonb_build_object('schema', 'com.example.vehicle.event/3', 'kind', kind, 'firmware',
                 '4.' || pick(i, 3, 4) || '.2', 'region', 'europe-central', 'ignition', pick(i, 4, 2) = 0,
                 'odometer', 10000 + i / 40, 'temperature', 15 + pick(i, 5, 15), 'tyres', jsonb_build_object(
-                'front_left', 2.4, 'front_right', 2.4, 'rear_left', 2.5, 'rear_right', 2.3 + pick(i, 6, 3) / 10.0),
+                'front_left', 2.4, 'front_right', 2.4, 'rear_left', 2.5,
+                'rear_right', round(2.3 + pick(i, 6, 3) / 10.0, 1)),
+                'voltage', round(11.5 + pick(i, 8, 900) / 300.0, 2), 'trace', to_hex(hashint8extended(i, 9)),
                 'session', to_hex(hashint8extended(i / 50, 7)), 'acknowledged', true, 'source', 'telematics-gateway')
         FROM rows, LATERAL (SELECT (ARRAY['door.opened', 'door.closed', 'engine.started', 'engine.stopped',
             'charging.finished', 'tyre.pressure'])[1 + pick(i, 2, 6)] AS kind) AS chosen""",
@@ -122,9 +124,8 @@ def create_company(server: PostgresServer, scale: float) -> tuple[str, ...]:
         session.execute(_SCHEMA)
         for table, query in _FILL.items():
             filled = query.replace("pick(", "pg_temp.pick(").format(**rows)
-            session.execute(
-                f"INSERT INTO {table} WITH rows AS (SELECT generate_series(1, {rows[table]}::bigint) AS i) {filled}".encode()
-            )
+            numbers = f"WITH rows AS (SELECT generate_series(1, {rows[table]}::bigint) AS i)"
+            session.execute(f"INSERT INTO {table} {numbers} {filled}".encode())
         session.execute(_INDEXES)
         session.execute("VACUUM")
     return ("company",)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
+import sys
 import tempfile
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 import psutil
 
@@ -43,28 +47,31 @@ class CommandFailed(Exception):
 
 def measure(command: Command) -> Measured:
     """Run to the end. Raises ``CommandFailed`` with the end of what the command wrote to standard error."""
-    with (
-        tempfile.TemporaryFile() as text,
-        tempfile.TemporaryFile() as output,
-        tempfile.TemporaryFile() as errors,
-    ):
+    with ExitStack() as stack:
+        text, output, errors = (stack.enter_context(tempfile.TemporaryFile()) for _ in range(3))
         text.write(command.text.encode())
         text.seek(0)
+        environment = {**os.environ, **command.environment}
         watch = clock.Stopwatch()
         process = subprocess.Popen(
-            command.argv, env={**os.environ, **command.environment}, stdin=text, stdout=output, stderr=errors
+            command.argv, env=environment, stdin=text, stdout=output, stderr=errors, process_group=0
         )
-        with PeakMemory(process.pid) as peaks:
-            _, status, usage = os.wait4(process.pid, 0)
-            seconds = watch.seconds()
+        try:
+            with PeakMemory(process.pid) as peaks:
+                _, status, usage = os.wait4(process.pid, 0)
+                seconds = watch.seconds()
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode != 0:
-            errors.seek(0)
-            complaint = errors.read().decode(errors="replace")[-2000:]
-            raise CommandFailed(f"{command.argv[0]} ended with {process.returncode}: {complaint}")
-        output.seek(0)
-        processor = usage.ru_utime + usage.ru_stime
-        return Measured(seconds, processor, peaks.by_program(), output.read().decode())
+            raise CommandFailed(f"{command.argv[0]} ended with {process.returncode}: {_text(errors)[-2000:]}")
+        return Measured(seconds, usage.ru_utime + usage.ru_stime, peaks.by_program(), _text(output))
+
+
+def _text(file: IO[bytes]) -> str:
+    file.seek(0)
+    return file.read().decode(errors="replace")
 
 
 class PeakMemory:
@@ -111,18 +118,15 @@ class PeakMemory:
                 self._peaks[pid, program] = max(peak, self._peaks.get((pid, program), 0))
 
 
-def idle_memory(argv: Sequence[str]) -> int:
-    """Peak bytes of a child that has imported everything and waits for its job on standard input."""
-    process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, process_group=0)
-    try:
-        peak = -1
-        while (seen := _peak(process.pid)) != peak:  # imports are over when the peak stands still
-            peak = seen
-            clock.sleep(1.0)
-        return peak
-    finally:
-        process.kill()
-        process.communicate()
+def idle_memory(modules: str) -> int:
+    """Peak bytes of a Python process that has imported these modules and done nothing else."""
+    argv = [sys.executable, "-c", f"import {modules}; print(flush=True); input()"]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        peak = _peak(process.pid)
+        process.communicate(b"\n")
+    return peak
 
 
 def _program(pid: int) -> str:

@@ -9,7 +9,6 @@ import argparse
 import json
 import os
 import shutil
-import sys
 import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -39,11 +38,12 @@ CASES: dict[str, Callable[[PostgresServer, float], tuple[str, ...]]] = {
     "many": data.create_many,
 }
 IDLE = {
-    "python -m benchmarks.sailor": (sys.executable, "-m", "benchmarks.sailor"),
-    "python -m lifeboat.adapters.sealing_child": (sys.executable, "-m", "lifeboat.adapters.sealing_child"),
-    "python -m lifeboat.adapters.loading_child": (sys.executable, "-m", "lifeboat.adapters.loading_child"),
+    "python -m benchmarks.sailor": "benchmarks.sailor",
+    "python -m lifeboat.adapters.sealing_child": "lifeboat.adapters.sealing_child",
+    # A loading child imports the store's adapter when it unpacks its job.
+    "python -m lifeboat.adapters.loading_child": "lifeboat.adapters.loading_child, lifeboat.adapters.store_sftp",
 }
-"""Lifeboat's processes without work: what they take for their imports."""
+"""Lifeboat's processes, and the modules each has imported when it starts to work."""
 
 
 @dataclass(frozen=True)
@@ -118,6 +118,7 @@ def run(case: str, *, major: int, scale: float, rounds: int, scratch: Path | Non
             stack.enter_context(tempfile.TemporaryDirectory(prefix="lifeboat-benchmark-", dir=scratch))
         )
         folder.chmod(0o755)  # the PostgreSQL server and the account of the store run as other users
+        description = machine(folder, SETTINGS, major)
         nas = stack.enter_context(running_nas(folder / "nas"))
         cluster = stack.enter_context(Cluster(folder / "cluster", major, settings=SETTINGS))
         print(f"{case}, scale {scale:g}, PostgreSQL {major}: making the data", flush=True)
@@ -125,20 +126,19 @@ def run(case: str, *, major: int, scale: float, rounds: int, scratch: Path | Non
         field = Field(cluster.server, major, nas, folder, databases)
         measure(field.lay_out())
         race = Race(field, {name: data.row_counts(cluster.server, name) for name in databases})
-        description = machine(folder, SETTINGS, major)
         trials = []
         for number in range(rounds):
             print(f"round {number + 1} of {rounds}", flush=True)
             trials += race.round(number)
-        idle = {name: idle_memory(argv) for name, argv in IDLE.items()}
+        idle = {name: idle_memory(modules) for name, modules in IDLE.items()}
     return {
         "case": case,
         "scale": scale,
         "rounds": rounds,
         "taken_at": clock.utc_now().isoformat(timespec="seconds"),
         "machine": description,
-        "databases": {name: rows for name, rows in list(race.rows.items())[:1]},
-        "database_count": len(databases),
+        "databases": len(databases),
+        "rows": sum(sum(tables.values()) for tables in race.rows.values()),
         "idle_memory": idle,
         "results": summary(trials, idle),
     }

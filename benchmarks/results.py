@@ -72,17 +72,13 @@ def _shared(same: Sequence[Trial], idle: Mapping[str, int]) -> dict[str, Any]:
     """What all rows of one contestant have in common."""
     programs = {name for trial in same for name in trial.measured.memory}
     memory = {name: max(trial.measured.memory.get(name, 0) for trial in same) for name in sorted(programs)}
-    beyond = {name: peak - base for name, peak in memory.items() if (base := _idle(name, idle))}
+    beyond = {name: peak - idle[name] for name, peak in memory.items() if name in idle}
     return {
         "stored_bytes": statistics.median_low([trial.stored for trial in same]),
         "processor_seconds": round(statistics.median([trial.measured.processor for trial in same]), 2),
         "peak_memory": memory,
         "peak_memory_beyond_imports": beyond,
     }
-
-
-def _idle(name: str, idle: Mapping[str, int]) -> int:
-    return idle.get(name, 0)
 
 
 def machine(folder: Path, settings: Mapping[str, str], major: int) -> dict[str, Any]:
@@ -130,17 +126,21 @@ def _first_line(argv: Sequence[str]) -> str:
 
 
 def report(found: Mapping[str, Any]) -> None:
-    """The table, as wide as the terminal allows."""
-    console = Console()
+    """What a reader wants first; everything else is in the JSON file."""
+    console = Console(width=max(Console().width, 110), highlight=False)
     host = found["machine"]
     console.print(
         f"\n{host['processor']}, {host['cores']} cores, {host['memory_bytes'] / 2**30:.0f} GiB, "
         f"{host['filesystem']}, load {host['load_average'][0]} at the start; {host['tools']['postgresql']}"
     )
     for kind in ("backup", "restore"):
-        table = Table(title=f"{kind}: {found['case']}, scale {found['scale']:g}, {found['rounds']} rounds")
+        table = Table(
+            title=f"{kind}: {found['case']}, scale {found['scale']:g}, {found['rounds']} rounds; "
+            "ratio = median / median of Lifeboat's stages"
+        )
         for heading in ("", "median s", "min s", "ratio", "CPU s", "stored MB", "largest process"):
-            table.add_column(heading, justify="left" if heading in ("", "largest process") else "right")
+            left = heading in ("", "largest process")
+            table.add_column(heading, justify="left" if left else "right", no_wrap=True)
         for row in found["results"]:
             if row["kind"] == kind:
                 table.add_row(*_cells(row))
@@ -148,7 +148,7 @@ def report(found: Mapping[str, Any]) -> None:
     for name, peak in found["idle_memory"].items():
         beyond = [row["peak_memory_beyond_imports"].get(name, 0) for row in found["results"]]
         console.print(
-            f"{name}: {peak / 2**20:.0f} MiB idle, at most {max(beyond) / 2**20:.0f} MiB more at work"
+            f"{name}: {peak / 2**20:.0f} MiB of imports, at most {max(beyond) / 2**20:.0f} MiB beyond"
         )
 
 
@@ -160,6 +160,6 @@ def _cells(row: Mapping[str, Any]) -> list[str]:
         f"{row['minimum']:.2f}",
         f"{row['ratio']:.2f}",
         f"{row['processor_seconds']:.1f}",
-        f"{row['stored_bytes'] / 1e6:.1f}" if row["stored_bytes"] else "",
-        f"{program} {peak / 2**20:.0f} MiB",
+        f"{row['stored_bytes'] / 1e6:.2f}" if row["stored_bytes"] else "",
+        f"{program.rpartition('.')[2]} {peak / 2**20:.0f} MiB",
     ]

@@ -160,7 +160,11 @@ def _ask(plan: RestorePlan) -> None:
             hint="Add --yes if the plan is right.",
         )
     question = f"Create {len(plan.databases)} databases as shown?"
-    if console(stderr=True).input(f"{question} Type yes: ").strip().lower() != "yes":
+    try:
+        answer = console(stderr=True).input(f"{question} Type yes: ")
+    except EOFError:
+        answer = ""
+    if answer.strip().lower() != "yes":
         raise Cancelled("Not restored: nothing was created or changed.")
 
 

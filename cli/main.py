@@ -51,13 +51,12 @@ def run(arguments: Sequence[str]) -> int:
     output = Output("--json" in arguments)
     try:
         code = get_command(app).main(list(arguments), prog_name="lifeboat", standalone_mode=False)
+        if code == Cancelled.exit_code:
+            raise Cancelled("Ended from the keyboard.")  # Typer has made an exit of the KeyboardInterrupt
         return code if isinstance(code, int) else 0
     except LifeboatError as error:
         output.error(error)
         return error.exit_code
-    except KeyboardInterrupt:
-        output.error(Cancelled("Ended by you."))
-        return Cancelled.exit_code
     except typer.TyperException as error:
         return _usage(output, error)
     except Exception:  # noqa: BLE001 - the edge of the program: whatever is left is a defect of ours

@@ -6,6 +6,7 @@ Prefect is imported inside the functions: it takes two seconds, and most command
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 from collections.abc import Iterator
 from urllib.parse import urlsplit, urlunsplit
 
@@ -63,3 +64,39 @@ def require_api() -> str:
     api_address()
     with prefect_errors(), get_client(sync_client=True) as client:
         return client.api_version()
+
+
+def next_scheduled_run(deployment: str, now: dt.datetime) -> dt.datetime | None:
+    """When the deployment ``flow/name`` runs next, after ``now``; None when nothing is scheduled.
+
+    Raises ``ConfigurationError`` when there is no such deployment, or when it is paused.
+    """
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas import filters, objects, sorting
+    from prefect.exceptions import ObjectNotFound
+
+    with get_client(sync_client=True) as client:
+        try:
+            found = client.read_deployment_by_name(deployment)
+        except ObjectNotFound:
+            raise ConfigurationError(
+                f"The deployment {deployment!r} does not exist.", hint="Deploy it: prefect deploy --all"
+            ) from None
+        if found.paused:
+            raise ConfigurationError(
+                f"The deployment {deployment!r} is paused.",
+                hint=f"prefect deployment schedule resume {deployment}",
+            )
+        scheduled = filters.FlowRunFilterState(
+            type=filters.FlowRunFilterStateType(any_=[objects.StateType.SCHEDULED])
+        )
+        runs = client.read_flow_runs(
+            deployment_filter=filters.DeploymentFilter(id=filters.DeploymentFilterId(any_=[found.id])),
+            flow_run_filter=filters.FlowRunFilter(
+                state=scheduled,
+                next_scheduled_start_time=filters.FlowRunFilterNextScheduledStartTime(after_=now),
+            ),
+            sort=sorting.FlowRunSort.NEXT_SCHEDULED_START_TIME_ASC,
+            limit=1,
+        )
+    return runs[0].next_scheduled_start_time if runs else None

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from prefect import flow
+from prefect.exceptions import MissingResult
 from prefect.futures import PrefectFuture
 from prefect.runtime import flow_run
 from prefect.states import Completed
@@ -25,7 +26,7 @@ from tasks.board import aboard
 from tasks.checksum import checksum
 from tasks.encrypt import encrypt
 from tasks.outcome import committed, database_rows, failed, raise_if_red, skipped
-from tasks.plan import plan
+from tasks.plan import outcome_on_store, plan
 from tasks.prune import prune
 from tasks.publish import publish, refuse_suspect
 from tasks.report import report_backup, report_prune, report_run
@@ -74,7 +75,11 @@ def _attempt(environment: str, source: PlannedSource, run_id: str, policy: str) 
     if source.covered_by or source.unsupported:
         return skipped(source)
     state = backup_source(environment, source.service, source.source, run_id, policy, return_state=True)
-    result = state.result(raise_on_failure=False)
+    try:
+        result = state.result(raise_on_failure=False)
+    except MissingResult:
+        # Prefect can lose what a run returned, when its last word to the server had to be repeated. The store knows.
+        return outcome_on_store(environment, source, run_id, policy)
     return result if isinstance(result, SourceOutcome) else failed(source, result)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lifeboat.errors import LifeboatError, SourceError
+from lifeboat.model.manifest import Manifest
 from lifeboat.model.outcome import SourceOutcome, human_bytes
 from lifeboat.stages.plan import PlannedSource
 from lifeboat.stages.prune import PruneReport
@@ -17,15 +18,28 @@ def committed(
     published: Published, pruned: PruneReport, turns: Sequence[FrozenServer], seconds: float
 ) -> SourceOutcome:
     """The outcome of a source that went well."""
-    manifest = published.manifest
     findings = [
         f"{finding.code} ({finding.clause}): {finding.message}" for turn in turns for finding in turn.findings
     ]
     findings += [f"{finding.code} ({finding.clause}): {finding.message}" for finding in pruned.plan.findings]
+    return outcome_of(published.manifest).model_copy(
+        update={
+            "seconds": seconds,
+            "pruned": len(pruned.plan.delete),
+            "freed": pruned.freed,
+            "findings": tuple(dict.fromkeys(findings)),
+        }
+    )
+
+
+def outcome_of(manifest: Manifest) -> SourceOutcome:
+    """What the manifest alone tells; ``seconds`` is the data path."""
+    suspect = manifest.quality == "suspect"
     return SourceOutcome(
         service=manifest.service,
         source=manifest.source,
-        state="committed",
+        state="suspect" if suspect else "committed",
+        failure=f"suspect: {'; '.join(manifest.doubts)}" if suspect else None,
         backup_id=manifest.backup_id,
         data_timestamp=manifest.data_timestamp,
         databases=manifest.totals.databases,
@@ -33,10 +47,7 @@ def committed(
         rows=manifest.totals.rows,
         plain_bytes=manifest.totals.plain_bytes,
         sealed_bytes=manifest.totals.sealed_bytes,
-        seconds=seconds,
-        pruned=len(pruned.plan.delete),
-        freed=pruned.freed,
-        findings=tuple(dict.fromkeys(findings)),
+        seconds=manifest.timings.get("data_path", 0) / 1000,
     )
 
 

@@ -111,6 +111,8 @@ class Upload:
             piece = chunk[start : start + self._request]
             self._writes.ask(self._file.write(piece, self._offset))
             self._offset += len(piece)
+            # Lets the loop notice a lost connection before the next piece is written into it.
+            await asyncio.sleep(0)
 
     async def finish(self) -> bool:
         """Wait until all is acknowledged and on disk; False where the server knows no fsync."""

@@ -55,7 +55,9 @@ def _summary(policy: Policy, environment: Environment) -> EnvironmentSummary:
     return EnvironmentSummary(
         name=environment.name,
         sources=tuple(f"{label} ({source.kind})" for label, source in sources.items()),
-        unsupported=tuple(label for label, source in sources.items() if not isinstance(source, PostgresSource)),
+        unsupported=tuple(
+            label for label, source in sources.items() if not isinstance(source, PostgresSource)
+        ),
         starts=tuple(f"{start:%H:%M}" for start in schedule.at),
         time_zone=schedule.time_zone,
         worst_interval=worst.length,
@@ -75,5 +77,7 @@ def _summary(policy: Policy, environment: Environment) -> EnvironmentSummary:
 
 def _retention(environment: Environment) -> str:
     rules = environment.retention
-    monthlies = f"the 1st of each month {rules.monthly_months} months" if rules.monthly_months else "no monthlies"
+    monthlies = (
+        f"the 1st of each month {rules.monthly_months} months" if rules.monthly_months else "no monthlies"
+    )
     return f"dailies {rules.daily_days} days, {monthlies}, never fewer than {rules.floor}"

@@ -8,6 +8,7 @@ import os
 import random
 import subprocess
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -116,9 +117,12 @@ def test_disk_without_inodes_is_full_at_open(
 
 
 def test_disk_that_turns_out_full_at_fsync_is_full(tmp_path: Path) -> None:
-    with lying_server(tmp_path, Lies(fsync_finds_disk_full=True)) as nas, nas.target().connect() as store:
-        with pytest.raises(StoreFull, match="0 of 4,096,000 bytes"):
-            store.create_new("a.age", [DATA])
+    with (
+        lying_server(tmp_path, Lies(fsync_finds_disk_full=True)) as nas,
+        nas.target().connect() as store,
+        pytest.raises(StoreFull, match="0 of 4,096,000 bytes"),
+    ):
+        store.create_new("a.age", [DATA])
 
 
 # F15: the connection is cut
@@ -175,7 +179,7 @@ def test_connection_with_a_flipped_byte_never_delivers_it(server: SshServer, pro
 def test_connection_refused_is_unreachable_and_quick(server: SshServer) -> None:
     server.stop()
     started = time.monotonic()
-    with pytest.raises(StoreUnreachable, match="127.0.0.1"), server.target().connect():
+    with pytest.raises(StoreUnreachable, match=r"127\.0\.0\.1"), server.target().connect():
         pass
     assert time.monotonic() - started < 5
 
@@ -350,7 +354,8 @@ def test_failed_login_is_one_try_for_each_way_to_log_in(
             with pytest.raises(StoreAuthenticationFailed) as caught, target.connect():
                 pass
             assert len(nas.logins) == tries
-            assert "S3CRET" not in f"{caught.value}{caught.getrepr()}{target!r}{caplog.text}"
+            shown = "".join(traceback.format_exception(caught.value)) + repr(target) + caplog.text
+            assert "S3CRET" not in shown
 
 
 @pytest.mark.parametrize(
@@ -384,9 +389,11 @@ def test_private_key_with_a_passphrase_needs_the_right_one(
     server: SshServer, passphrase: str | None, works: bool
 ) -> None:
     sealed = server.key.export_private_key("pkcs8-pem", passphrase="open").decode()
-    with contextlib.nullcontext() if works else pytest.raises(ConfigurationError, match="private key"):
-        with server.target(private_key=sealed, passphrase=passphrase).connect() as store:
-            assert store.list() == []
+    with (
+        contextlib.nullcontext() if works else pytest.raises(ConfigurationError, match="private key"),
+        server.target(private_key=sealed, passphrase=passphrase).connect() as store,
+    ):
+        assert store.list() == []
 
 
 def test_secrets_are_in_no_representation(server: SshServer) -> None:
@@ -434,9 +441,12 @@ def test_object_damaged_after_it_was_read_back_shows_when_read_again(server: Ssh
 )
 def test_write_answered_with_any_error_fails_the_upload(tmp_path: Path, status: Exception) -> None:
     # asyncssh's own writer takes an end-of-file status for success.
-    with lying_server(tmp_path, Lies(write_error=status)) as nas, nas.target().connect() as store:
-        with pytest.raises(StoreProtocolError, match=r"a\.age"):
-            store.create_new("a.age", [DATA])
+    with (
+        lying_server(tmp_path, Lies(write_error=status)) as nas,
+        nas.target().connect() as store,
+        pytest.raises(StoreProtocolError, match=r"a\.age"),
+    ):
+        store.create_new("a.age", [DATA])
 
 
 @pytest.mark.parametrize(
@@ -451,17 +461,20 @@ def test_write_answered_with_any_error_fails_the_upload(tmp_path: Path, status: 
 )
 def test_read_of_another_length_than_told_raises(tmp_path: Path, lies: Lies) -> None:
     (tmp_path / "a.age").write_bytes(DATA)
-    with lying_server(tmp_path, lies) as nas, nas.target().connect() as store:
-        with pytest.raises(StoreProtocolError, match=r"a\.age"):
-            list(store.read("a.age"))
+    with (
+        lying_server(tmp_path, lies) as nas,
+        nas.target().connect() as store,
+        pytest.raises(StoreProtocolError, match=r"a\.age"),
+    ):
+        list(store.read("a.age"))
 
 
 def test_read_answered_in_short_pieces_is_put_together(tmp_path: Path) -> None:
     # The protocol allows it, and some servers do it.
     (tmp_path / "a.age").write_bytes(DATA)
-    with lying_server(tmp_path, Lies(read=lambda _number, data: data[:20_000])) as nas:
-        with nas.target().connect() as store:
-            assert b"".join(store.read("a.age")) == DATA
+    lies = Lies(read=lambda _number, data: data[:20_000])
+    with lying_server(tmp_path, lies) as nas, nas.target().connect() as store:
+        assert b"".join(store.read("a.age")) == DATA
 
 
 # F39: listings
@@ -486,7 +499,6 @@ def test_folder_or_object_without_permission_is_denied_not_empty(server: SshServ
     (server.folder / "a.age").write_bytes(DATA)
     (server.folder / "a.age").chmod(0)
     server.folder.chmod(0o555 if call != "list" else 0o111)
-    os.chown(server.folder / "a.age", -1, -1)
     try:
         with server.target().connect() as store, pytest.raises(StoreDenied):
             {
@@ -522,9 +534,8 @@ def test_session_interrupted_while_it_waits_can_be_closed(server: SshServer, pro
         yield DATA
         raise KeyboardInterrupt
 
-    with server.target(port=proxy.port).connect() as store:
-        with pytest.raises(KeyboardInterrupt):
-            store.create_new("a.age", interrupting())
+    with server.target(port=proxy.port).connect() as store, pytest.raises(KeyboardInterrupt):
+        store.create_new("a.age", interrupting())
     assert store_and_read(server.target(), "b.age", DATA) == DATA
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,8 +16,10 @@ from azure.core.credentials import AccessToken
 from azure.core.exceptions import ClientAuthenticationError
 from prefect.blocks.core import Block
 from prefect.client.orchestration import get_client
+from prefect.settings import PREFECT_API_URL
 from prefect.testing.standard_test_suites import BlockStandardTestSuite
 from pydantic import SecretStr, ValidationError
+from support.prefect_server import server_environment
 
 import blocks
 from blocks import IndexIdentity, LocalStore, NasStore, PostgresServer, Recipients, SigningKey
@@ -81,6 +86,11 @@ class TestBlocksMeetPrefectsStandards(BlockStandardTestSuite):
     def block(self, request: pytest.FixtureRequest) -> type[Block]:
         return KINDS[request.param]
 
+    def test_has_a_valid_image(self, block: type[Block]) -> None:
+        """The suite's own test fetches the logo from the internet; here it is enough that there is one."""
+        assert block._logo_url is not None
+        assert block._logo_url.scheme == "https"
+
 
 def test_package_shows_exactly_our_blocks_under_the_slugs_they_keep_for_ever() -> None:
     visible = {
@@ -97,6 +107,29 @@ def test_package_shows_exactly_our_blocks_under_the_slugs_they_keep_for_ever() -
         "signing-key": "Signing Key",
         "index-identity": "Index Identity",
     }
+
+
+def test_block_types_when_registered_by_prefects_command_are_exactly_ours(
+    prefect_server: None, tmp_path: Path
+) -> None:
+    done = subprocess.run(
+        [Path(sys.executable).parent / "prefect", "block", "register", "-m", "blocks"],
+        cwd=ROOT,
+        env=server_environment(tmp_path, PREFECT_API_URL=str(PREFECT_API_URL.value())),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"registered {len(KINDS)} blocks" in done.stdout
+    assert [
+        kind.get_block_type_name() for kind in KINDS.values() if kind.get_block_type_name() not in done.stdout
+    ] == []
+
+
+def test_document_names_every_block_type() -> None:
+    rows = re.findall(r"^\| `([\w-]+)` \|", (ROOT / "docs/how-to/blocks.md").read_text(), re.MULTILINE)
+    assert set(rows) == set(KINDS)
 
 
 def test_no_block_can_hold_an_identity_that_opens_parts() -> None:
@@ -182,7 +215,7 @@ def test_block_that_nobody_could_use_is_refused_without_showing_its_secrets(
 ) -> None:
     with pytest.raises(ValidationError, match=message) as caught:
         kind(**fields)
-    for secret in (CANARY, "AGE-SECRET-KEY-1", "BEGIN PRIVATE"):
+    for secret in (CANARY, KEYS[1].identity, "BEGIN PRIVATE"):
         assert secret not in str(caught.value)
 
 
@@ -226,7 +259,7 @@ def test_entra_password_refused_by_entra_is_a_source_error_in_our_words() -> Non
 
 
 def test_entra_password_without_azure_identity_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "azure.identity", None)
+    monkeypatch.setitem(sys.modules, "azure.identity", None)
     server = PostgresServer(**pg_fields(authentication="entra", password=None)).server()
     with pytest.raises(ConfigurationError, match="azure-identity, which is not installed") as caught:
         server.password()
@@ -399,7 +432,7 @@ def test_apply_of_a_file_with_one_mistake_writes_none_of_its_blocks(clean_server
 
 @pytest.mark.parametrize("text", ["", "[]", "blocks: 7", "blocks: [7]", "blocks: [{type: recipients}]", "{"])
 def test_apply_of_a_file_of_another_shape_is_refused(prefect_server: None, text: str) -> None:
-    with pytest.raises(PolicyError, match="blocks.yaml has"):
+    with pytest.raises(PolicyError, match=r"blocks\.yaml has"):
         apply(text)
 
 
@@ -420,7 +453,7 @@ def test_block_left_unusable_by_the_ui_is_refused_with_the_reason(clean_server: 
     spoil("nas-store", "production", {"host_key": "whatever answers", "password": CANARY})
     environment = read_policy(Path("digital-automotive")).environment("production")
     with pytest.raises(
-        ConfigurationError, match="nas-store block 'production' cannot be used: .*public key"
+        ConfigurationError, match=r"nas-store block 'production' cannot be used: .*public key"
     ) as caught:
         load_store("production", environment)
     assert CANARY not in str(caught.value)

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import asyncssh
+from support.sshd import public_line
 
 from lifeboat.adapters.store_sftp import SftpTarget
-from support.sshd import public_line
 
 
 @dataclass
@@ -90,7 +90,7 @@ class _Door(asyncssh.SSHServer):
     def password_auth_supported(self) -> bool:
         return True
 
-    def validate_password(self, username: str, password: str) -> bool:
+    def validate_password(self, username: str, password: str) -> bool:  # noqa: ARG002
         self._server.logins.append(username)
         return False
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -108,7 +108,8 @@ def wait_until_healthy(api: str, server: subprocess.Popen[bytes], log: Path) -> 
 
 def end_group(process: subprocess.Popen[bytes]) -> None:
     """End the process and all that it started; it leads a group of its own."""
-    os.killpg(process.pid, signal.SIGTERM)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
     try:
         process.wait(timeout=20)
     except subprocess.TimeoutExpired:

@@ -63,6 +63,8 @@ class FaultProxy:
     def _join(self, client: socket.socket) -> None:
         self.connections += 1
         server = socket.create_connection(("127.0.0.1", self.server_port))
+        for endpoint in (client, server):
+            endpoint.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._sockets += [client, server]
         for source, sink, direction in ((client, server, self.up), (server, client, self.down)):
             threading.Thread(target=self._pump, args=(source, sink, direction), daemon=True).start()
