@@ -99,7 +99,7 @@ def _api_checks() -> Iterator[Check]:
 def _store_checks(environment: Environment) -> Iterator[Check]:
     from blocks.harbour import load_prune_store, load_store, load_trusted
     from cli.prefect_api import prefect_errors
-    from lifeboat.stages.doctor import check_store
+    from lifeboat.stages.doctor_store import check_store
 
     name = environment.name
     with prefect_errors():

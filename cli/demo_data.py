@@ -16,7 +16,8 @@ CREATE SCHEMA sales AUTHORIZATION shop_owner;
 SET ROLE shop_owner;
 CREATE TYPE sales.state AS ENUM ('open', 'paid', 'sent');
 CREATE TABLE sales.customers (
-    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text NOT NULL, email text UNIQUE, notes jsonb DEFAULT '{}');
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text NOT NULL, email text UNIQUE,
+    notes jsonb DEFAULT '{}');
 CREATE TABLE sales.orders (
     id bigserial, customer bigint REFERENCES sales.customers, placed timestamptz NOT NULL, state sales.state NOT NULL,
     cents bigint NOT NULL, euros numeric GENERATED ALWAYS AS (cents / 100.0) STORED, PRIMARY KEY (id, placed)
@@ -64,7 +65,8 @@ A_DAY_OF_WORK = {
         INSERT INTO sales.customers (name, email) SELECT 'New ' || n, 'new' || n || '@example.org'
             FROM generate_series(1, 500) n;
         INSERT INTO sales.orders (customer, placed, state, cents)
-            SELECT 20000 + n, '2026-11-01'::timestamptz + n * interval '1 hour', 'open', n FROM generate_series(1, 500) n;
+            SELECT 20000 + n, '2026-11-01'::timestamptz + n * interval '1 hour', 'open', n
+            FROM generate_series(1, 500) n;
         UPDATE sales.orders SET state = 'paid' WHERE id <= 1000;
         DELETE FROM sales."Order lines; -- all" WHERE order_id < 100;
     """,

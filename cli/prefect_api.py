@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import logging
 from collections.abc import Iterator
 from urllib.parse import urlsplit, urlunsplit
 
-from lifeboat.errors import ConfigurationError
+from lifeboat.errors import ConfigurationError, LifeboatError
 
 
 def api_address() -> str:
@@ -34,6 +35,7 @@ def api_address() -> str:
 def prefect_errors() -> Iterator[None]:
     """Turns what Prefect's client raises when the API fails into ``ConfigurationError``."""
     from httpx import HTTPStatusError, RequestError
+    from prefect.exceptions import MissingResult
 
     try:
         yield
@@ -49,6 +51,11 @@ def prefect_errors() -> Iterator[None]:
             f"The Prefect API at {shown_address()} does not answer ({type(error).__name__}).",
             hint="Start the server, or correct PREFECT_API_URL.",
         ) from None
+    except MissingResult:
+        raise LifeboatError(
+            "Prefect lost what the run returned.",
+            hint="The store knows better: `lifeboat status` and `lifeboat list` read it.",
+        ) from None
 
 
 def shown_address() -> str:
@@ -62,6 +69,8 @@ def require_api() -> str:
     from prefect.client.orchestration import get_client
 
     api_address()
+    # At every exit it warns of events that are still on their way; they arrive, and nobody could do anything.
+    logging.getLogger("EventsWorker").setLevel(logging.ERROR)
     with prefect_errors(), get_client(sync_client=True) as client:
         return client.api_version()
 

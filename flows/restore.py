@@ -55,7 +55,8 @@ def restore_databases(
     with restore_aboard(environment, service, source, target, target_environment, policy) as deck:
         plan = plan_from_store(
             environment, deck.chain, deck.loader, deck.trusted, deck.server,
-            backup=backup, at=at, databases=databases or [], tables=tables or [], new_name=new_name, with_roles=with_roles,
+            backup=backup, at=at, databases=databases or [], tables=tables or [], new_name=new_name,
+            with_roles=with_roles,
         )  # fmt: skip
         if with_roles:
             restore_roles(plan, deck.loader, deck.server)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from pathlib import Path
+from typing import cast
 
 from prefect import get_run_logger, task
 from prefect.runtime import flow_run
@@ -41,7 +42,7 @@ def outcome_on_store(
 
 def scheduled_for() -> dt.datetime:
     """When the scheduler wanted this run; for one started by hand, when it began."""
-    return flow_run.scheduled_start_time
+    return cast(dt.datetime, flow_run.scheduled_start_time)
 
 
 @task(name="plan", task_run_name="plan {environment_name}", **REPEATED)

@@ -25,8 +25,8 @@ def report_backup(key: str, rows: list[dict[str, object]], manifest: Manifest) -
         description=(
             f"**{manifest.backup_id}** holds data of {manifest.data_timestamp:%Y-%m-%d %H:%M:%S} UTC: "
             f"{totals.databases} databases, {totals.tables} tables, {totals.rows:,} rows, "
-            f"{human_bytes(totals.plain_bytes)} sealed as {human_bytes(totals.sealed_bytes)} ({ratio:.1f} : 1), read back "
-            f"and committed as place {manifest.sequence}. Quality: **{manifest.quality}**."
+            f"{human_bytes(totals.plain_bytes)} sealed as {human_bytes(totals.sealed_bytes)} ({ratio:.1f} : 1), "
+            f"read back and committed as place {manifest.sequence}. Quality: **{manifest.quality}**."
         ),
     )
 

@@ -77,6 +77,7 @@ def report_restore(key: str, plan: RestorePlan, restored: Sequence[RestoredDatab
             }
             for done in restored
         ],
-        description=f"From **{plan.manifest.backup_id}**, data of {plan.manifest.data_timestamp:%Y-%m-%d %H:%M:%S} UTC; "
+        description=f"From **{plan.manifest.backup_id}**, "
+        f"data of {plan.manifest.data_timestamp:%Y-%m-%d %H:%M:%S} UTC; "
         f"{human_bytes(plan.fetch_bytes)} fetched, every part verified against the signed manifest.",
     )

@@ -69,7 +69,8 @@ class Cluster:
         password_file.write_text(self.password)
         self._hand_over()
         self._run(
-            "initdb", "--pgdata", str(self.data), "--username=postgres", "--auth=scram-sha-256", f"--pwfile={password_file}",
+            "initdb", "--pgdata", str(self.data), "--username=postgres", "--auth=scram-sha-256",
+            f"--pwfile={password_file}",
             "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync",
         )  # fmt: skip
         password_file.unlink()

@@ -1,7 +1,7 @@
 """Doctor: is everything there that the next backup will need, and if not, what to do?
 
 Each check is a plain generator of results. It looks for itself and believes nobody: a server is asked, an object is
-written and read back. What a check cannot survive ends that check, never the others.
+written and read back (``doctor_store``). What a check cannot survive ends that check, never the others.
 """
 
 from __future__ import annotations
@@ -21,14 +21,12 @@ import pyrage
 from lifeboat import clock
 from lifeboat.adapters import postgres_inventory as inventory
 from lifeboat.adapters.postgres import PostgresServer, Session, server_major
-from lifeboat.adapters.store import FreeSpace, StoreTarget
-from lifeboat.errors import LifeboatError, StoreDenied, StoreObjectExists
+from lifeboat.errors import LifeboatError
 from lifeboat.model.outcome import human_bytes
 from lifeboat.model.policy_environment import Environment
 from lifeboat.model.policy_sources import PostgresSource
-from lifeboat.stages.catalog import read_whole
 from lifeboat.stages.snapshot import SKEW_LIMIT, take_census
-from lifeboat.stages.voyage import Keys, random_suffix, spool_root
+from lifeboat.stages.voyage import Keys, spool_root
 
 PROGRAMS = ("pg_dump", "pg_dumpall", "psql")
 LOSSES_SHOWN = 5
@@ -77,25 +75,41 @@ def examined(subject: str, checks: Iterable[Check]) -> list[Check]:
 
 def check_server(subject: str, server: PostgresServer, source: PostgresSource) -> Iterator[Check]:
     """Reachable, the right programs, the databases of the policy, all of it readable, clocks alike."""
-    try:
-        with server.connect() as session:
-            major = server_major(session)
-            yield ok(subject, f"PostgreSQL {major} answers as {server.label}")
-            yield _clock_check(subject, _server_clock(session), "the server")
-            present = inventory.list_databases(session)
-        for program in PROGRAMS:
-            server.program(program, major)
-        yield ok(subject, f"{', '.join(PROGRAMS)} of PostgreSQL {major} are on this host")
-        census = take_census(present, source, where=subject)
-        for finding in census.findings:
-            yield warning(subject, finding.message, "Add it to `databases` of the policy, or to `skip`.")
-        for name in census.names:
-            with server.connect(name) as session:
-                yield _losses_check(subject, name, inventory.losses(session))
-    except psycopg.Error as error:
-        yield failed(
-            subject, " ".join(str(error).split()), "Look at the server's log; the backup would fail likewise."
-        )
+    with server.connect() as session:
+        major = server_major(session)
+        yield ok(subject, f"PostgreSQL {major} answers as {server.label}")
+        yield clock_check(subject, _server_clock(session), "the server")
+        present = inventory.list_databases(session)
+    yield from examined(subject, _check_programs(subject, server, major))
+    yield from examined(subject, _check_census(subject, present, source))
+    ignored = {*source.skip, *source.internal_databases}
+    for name in present:
+        if name not in ignored:
+            yield from examined(subject, _check_database(subject, server, name))
+
+
+def _check_programs(subject: str, server: PostgresServer, major: int) -> Iterator[Check]:
+    for program in PROGRAMS:
+        server.program(program, major)
+    yield ok(subject, f"{', '.join(PROGRAMS)} of PostgreSQL {major} are on this host")
+
+
+def _check_census(subject: str, present: list[str], source: PostgresSource) -> Iterator[Check]:
+    census = take_census(present, source, where=subject)
+    yield ok(subject, f"all {len(source.databases)} databases of the policy are there")
+    for finding in census.findings:
+        yield warning(subject, finding.message, "Add it to `databases` of the policy, or to `skip`.")
+
+
+def _check_database(subject: str, server: PostgresServer, name: str) -> Iterator[Check]:
+    with server.connect(name) as session:
+        try:
+            yield _losses_check(subject, name, inventory.losses(session))
+        except psycopg.Error as error:
+            told = " ".join(str(error).split())
+            yield failed(
+                subject, f"database {name!r}: {told}", "Look at the server's log; a backup would fail too."
+            )
 
 
 def _losses_check(subject: str, database: str, losses: list[str]) -> Check:
@@ -119,7 +133,8 @@ def _server_clock(session: Session) -> dt.timedelta:
     return row[0].astimezone(dt.UTC) - (before + (after - before) / 2)
 
 
-def _clock_check(subject: str, skew: dt.timedelta, whose: str) -> Check:
+def clock_check(subject: str, skew: dt.timedelta, whose: str) -> Check:
+    """``skew`` is how far ahead of ours the other clock is (F35)."""
     seconds = skew.total_seconds()
     if abs(skew) <= SKEW_LIMIT:
         return ok(subject, f"the clock of {whose} agrees with this host's to {abs(seconds):.0f} s")
@@ -128,129 +143,6 @@ def _clock_check(subject: str, skew: dt.timedelta, whose: str) -> Check:
         f"the clock of {whose} is {abs(seconds):.0f} s {'ahead of' if seconds > 0 else 'behind'} this host's",
         "Set both by NTP: while they differ, nothing is pruned.",
     )
-
-
-def check_store(
-    subject: str, target: StoreTarget, pruning: StoreTarget, environment: Environment, *, usual: int = 0
-) -> Iterator[Check]:
-    """Reachable, room left, and what is written can be read back. ``usual``: bytes of the newest backups together.
-
-    Leaves a small object ``probe-…`` behind where no account may delete it.
-    """
-    with target.connect() as store:
-        count = len(store.list())
-        space = store.free_space()
-    pinned = ", with the pinned host key" if environment.store.kind == "sftp" else ""
-    yield ok(subject, f"{target.label} answers{pinned} and lists {count:,} objects")
-    yield space_check(subject, space, environment.store.reserve, usual)
-    yield from _probe(subject, target, pruning, environment)
-
-
-def space_check(subject: str, space: FreeSpace | None, reserve: int, usual: int) -> Check:
-    """Whether two more backups of the usual size fit above the reserve of the policy."""
-    if space is None:
-        return warning(subject, "the store does not tell its free space", "Watch it on the NAS itself.")
-    told = f"{human_bytes(space.available)} of {human_bytes(space.total)} are free"
-    if space.available < reserve:
-        return failed(
-            subject,
-            f"{told}, less than the reserve of {human_bytes(reserve)}",
-            "Enlarge the store: nothing is deleted to make room.",
-        )
-    if space.available < reserve + 2 * usual:
-        return warning(
-            subject,
-            f"{told}: not two more backups of {human_bytes(usual)} above the {human_bytes(reserve)} of reserve",
-            "Enlarge the store soon.",
-        )
-    return ok(subject, f"{told}, the reserve is {human_bytes(reserve)}")
-
-
-def _probe(
-    subject: str, target: StoreTarget, pruning: StoreTarget, environment: Environment
-) -> Iterator[Check]:
-    name = f"probe-{clock.utc_now():%Y%m%dT%H%M%SZ}-{random_suffix()}"
-    content = name.encode()
-    with target.connect() as store:
-        store.create_new(name, [content])
-        synced = store.fsync_supported
-    with target.connect() as store:
-        back = read_whole(store, name)
-        modified = store.stat(name).modified
-    if back != content:
-        yield failed(
-            subject,
-            f"{name} reads back other than it was written",
-            "Do not trust this store; test its disks.",
-        )
-        return
-    yield ok(subject, "what one connection wrote, another one read back")
-    if not synced:
-        yield warning(
-            subject,
-            "the store does not write through to its disk on request",
-            "A power failure may cost the newest objects; use a server with fsync@openssh.com, or a battery.",
-        )
-    if modified:
-        yield _clock_check(subject, modified - clock.utc_now(), "the store")
-    yield from _write_once(subject, name, target, pruning, environment)
-
-
-def _write_once(
-    subject: str, name: str, target: StoreTarget, pruning: StoreTarget, environment: Environment
-) -> Iterator[Check]:
-    """What the uploading account may do with an object that is there; the probe is deleted if anybody may."""
-    try:
-        with target.connect() as store:
-            store.create_new(name, [b"again"])
-        yield failed(
-            subject,
-            f"{name} could be written a second time",
-            "Objects must be created once; mend the server.",
-        )
-        return
-    except StoreObjectExists:
-        pass
-    if not _deleted(target, name):
-        yield ok(
-            subject, "write-once proven: overwriting and deleting are denied to the account that uploads"
-        )
-        yield from _pruning_check(subject, name, pruning, environment)
-    elif environment.store.prune_block:
-        yield warning(
-            subject,
-            "the account that uploads can also delete, although the policy names another one for pruning",
-            "Deny it remove, rename and setstat (clause P3): whoever takes over a worker could delete every backup.",
-        )
-    else:
-        yield ok(subject, "not write-once: one account uploads and prunes, as the policy has no prune_block")
-
-
-def _pruning_check(
-    subject: str, name: str, pruning: StoreTarget, environment: Environment
-) -> Iterator[Check]:
-    if _deleted(pruning, name):
-        yield ok(subject, "the account that prunes may delete")
-        return
-    account = (
-        f"block {environment.store.prune_block!r}"
-        if environment.store.prune_block
-        else "the uploading account"
-    )
-    yield failed(
-        subject,
-        f"nothing can be pruned: {account} may not delete either; {name} stays on the store",
-        "Give store.prune_block of the policy an account that may delete, used for nothing else.",
-    )
-
-
-def _deleted(target: StoreTarget, name: str) -> bool:
-    try:
-        with target.connect() as store:
-            store.delete_exact(name)
-    except StoreDenied:
-        return False
-    return True
 
 
 def check_spool(subject: str, environment: Environment) -> Iterator[Check]:

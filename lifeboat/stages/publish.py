@@ -100,7 +100,8 @@ def build_index(
             found = [table for batch in batches for table in batch.sealed.tables.get(frozen.name, ())]
             if len(found) != len(frozen.tables):
                 raise SealingFailed(
-                    f"{voyage.label}: database {frozen.name!r} has {len(frozen.tables)} tables, {len(found)} were sealed"
+                    f"{voyage.label}: database {frozen.name!r} has {len(frozen.tables)} tables, "
+                    f"{len(found)} were sealed"
                 )
             databases.append(
                 Database(

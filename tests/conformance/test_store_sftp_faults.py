@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import os
 import random
 import subprocess
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -14,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncssh
+import fsspec.asyn
 import psutil
 import pytest
 from support.lying_sftp import Lies, lying_server
@@ -259,6 +262,16 @@ def test_slow_line_is_not_a_stalled_one(server: SshServer, proxy: FaultProxy) ->
     assert time.monotonic() - started > 4, "the whole took longer than the stall timeout"
 
 
+def test_slow_listing_is_not_a_stalled_one(server: SshServer, proxy: FaultProxy) -> None:
+    for number in range(2000):
+        (server.folder / f"main.{number:04}.age").touch()
+    with server.target(port=proxy.port, stall_timeout=1).connect() as store:
+        proxy.down.bytes_per_second = 128 * 1024
+        started = time.monotonic()
+        assert len(store.list()) == 2000
+    assert time.monotonic() - started > 1
+
+
 def test_consumer_slower_than_the_stall_timeout_reads_on(server: SshServer) -> None:
     with server.target(stall_timeout=0.5).connect() as store:
         store.create_new("a.age", (DATA for _ in range(8)))
@@ -267,6 +280,23 @@ def test_consumer_slower_than_the_stall_timeout_reads_on(server: SshServer) -> N
             received += chunk
             time.sleep(0.7 if len(received) < 3 * CHUNK else 0)
     assert bytes(received) == DATA * 8
+
+
+def test_upload_cancelled_on_its_loop_is_an_error_not_a_success(server: SshServer, proxy: FaultProxy) -> None:
+    # fsspec's own bridge returns None for a cancelled call (finding 4).
+    loop = fsspec.asyn.get_loop()
+
+    def cancel_all() -> None:
+        for task in asyncio.all_tasks(loop):
+            task.cancel()
+
+    with server.target(port=proxy.port).connect() as store:
+        proxy.up.set(hold_after=100_000)
+        timer = threading.Timer(0.5, loop.call_soon_threadsafe, [cancel_all])
+        timer.start()
+        with pytest.raises(StoreUnreachable):
+            store.create_new("a.age", [DATA])
+        timer.join()
 
 
 # F18: the server restarts
@@ -356,6 +386,25 @@ def test_failed_login_is_one_try_for_each_way_to_log_in(
             assert len(nas.logins) == tries
             shown = "".join(traceback.format_exception(caught.value)) + repr(target) + caplog.text
             assert "S3CRET" not in shown
+
+
+def test_settings_keys_and_known_hosts_of_the_person_who_runs_it_are_not_used(
+    server: SshServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = tmp_path / ".ssh"
+    own.mkdir()
+    (own / "config").write_text("Host *\n  ProxyCommand /bin/false\n")
+    (own / "id_ed25519").write_bytes(server.key.export_private_key())
+    (own / "id_ed25519").chmod(0o600)
+    stranger = asyncssh.generate_private_key("ssh-ed25519")
+    (own / "known_hosts").write_text(f"[127.0.0.1]:{server.port} {public_line(server.host_key)}\n")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with server.target().connect() as store:
+        assert store.list() == []
+    with pytest.raises(StoreAuthenticationFailed):
+        server.target(private_key=None, password="S3CRET").connect().__enter__()
+    with pytest.raises(StoreHostKeyMismatch):
+        server.target(host_key=public_line(stranger)).connect().__enter__()
 
 
 @pytest.mark.parametrize(
@@ -518,6 +567,13 @@ def test_listing_of_names_only_is_completed_by_asking_for_each(tmp_path: Path) -
 
 
 # What belongs to no row
+
+
+def test_server_without_extensions_works_and_it_shows(tmp_path: Path) -> None:
+    with lying_server(tmp_path, Lies(knows_no_extensions=True)) as nas, nas.target().connect() as store:
+        assert store.create_new("a.age", [DATA]) == len(DATA)
+        assert store.fsync_supported is False
+        assert store.free_space() is None
 
 
 def test_every_error_of_the_store_is_a_store_error_with_a_hint(server: SshServer) -> None:

@@ -34,6 +34,8 @@ class Lies:
     size: Callable[[int], int] = lambda size: size
     """The size to tell."""
     fsync_finds_disk_full: bool = False
+    knows_no_extensions: bool = False
+    """Whether fsync and statvfs are unsupported, as with many servers that are not OpenSSH."""
     forget_types: bool = False
     """Whether listings tell names only."""
     writes: int = 0
@@ -111,10 +113,10 @@ class _LyingFiles(asyncssh.SFTPServer):
 
     def read(self, file_obj: Any, offset: int, size: int) -> Any:
         self._lies.reads += 1
-        return self._lies.read(self._lies.reads, super().read(file_obj, offset, size))  # type: ignore[arg-type]
+        return self._lies.read(self._lies.reads, super().read(file_obj, offset, size))
 
     def lstat(self, path: bytes) -> Any:
-        attributes = asyncssh.SFTPAttrs.from_local(super().lstat(path))  # type: ignore[arg-type]
+        attributes = asyncssh.SFTPAttrs.from_local(super().lstat(path))
         attributes.size = self._lies.size(attributes.size or 0)
         return attributes
 
@@ -125,12 +127,16 @@ class _LyingFiles(asyncssh.SFTPServer):
             yield entry
 
     def fsync(self, file_obj: Any) -> None:
+        if self._lies.knows_no_extensions:
+            raise asyncssh.SFTPOpUnsupported("Operation unsupported")
         if self._lies.fsync_finds_disk_full:
             # As OpenSSH says it: a plain failure, whatever the reason was.
             raise asyncssh.SFTPFailure("Failure")
         super().fsync(file_obj)
 
     def statvfs(self, path: bytes) -> Any:
+        if self._lies.knows_no_extensions:
+            raise asyncssh.SFTPOpUnsupported("Operation unsupported")
         if not self._lies.fsync_finds_disk_full:
             return super().statvfs(path)
         return asyncssh.SFTPVFSAttrs(bsize=4096, frsize=4096, blocks=1000, bavail=0)
