@@ -153,6 +153,7 @@ def bring_back(orders: Orders) -> dict[str, float]:
     with Crew() as crew:
         deadline = clock.Deadline.after(TIME_LIMIT)
         loader = Loader(store=orders.target, identities=(orders.identity,), crew=crew, deadline=deadline)
+        loader.make_ready(RESTORE_JOBS)
         for wanted in plan.databases:
             restore.restore_database(plan, wanted, loader, orders.server, jobs=RESTORE_JOBS)
     return {"stages": whole.seconds()}

@@ -25,6 +25,10 @@ IDENTITY = "LIFEBOAT_IDENTITY_FILE"
 """Environment variable of the restore host: the path of its age identity file. Never a block, never a parameter."""
 
 
+READY = 2
+"""Loading children started ahead."""
+
+
 @dataclass(frozen=True)
 class Deck:
     chain: str
@@ -49,6 +53,7 @@ def restore_aboard(
             deadline=clock.Deadline.after(rules.limits.source.total_seconds()),
             progress=progress.note,
         )
+        loader.make_ready(READY)
         yield Deck(chain_name(service, source), loader, load_trusted(environment), load_block_server(target))
 
 

@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import json
 import os
+import queue
 import signal
 import threading
 from typing import Any
 
 _STANDARD_INPUT, _STANDARD_OUTPUT = 0, 1
+GO = {"go": True}
+"""The line that grants a sealing child ``spool.GRANT`` more bytes."""
 
 
 class Lifeline:
-    """The child's end: reads the job, then watches; when it closes, the whole process group ends."""
+    """The child's end: hands out jobs and grants; when it closes, the whole process group ends."""
 
     def __init__(self) -> None:
         self._buffer = b""
         self._grants = threading.Semaphore(0)
+        self._jobs: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+        threading.Thread(target=self._watch, daemon=True).start()
 
     def job(self) -> dict[str, Any]:
-        job: dict[str, Any] = json.loads(self._line())
-        threading.Thread(target=self._watch, daemon=True).start()
-        return job
+        """The next job; waits for ever, since a run that is over ends this process."""
+        return self._jobs.get()
 
     def wait_for_grant(self) -> None:
         """Block until the run says ``go``; see ``Spool``."""
@@ -38,8 +42,12 @@ class Lifeline:
         return line
 
     def _watch(self) -> None:
-        while self._line():
-            self._grants.release()
+        while True:
+            message = json.loads(self._line())
+            if message == GO:
+                self._grants.release()
+            else:
+                self._jobs.put(message)
 
 
 def tell(event: str, **fields: Any) -> None:  # noqa: ANN401 - any JSON value

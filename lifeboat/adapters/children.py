@@ -46,12 +46,17 @@ class Crew:
 
     def hire(self, module: str, job: dict[str, Any], *, label: str, deadline: clock.Deadline) -> Child:
         """Start ``python -m module`` on a job. Raises ``Cancelled`` when the run is already ending."""
+        child = self.enlist(module, label=label, deadline=deadline)
+        child.send(job)
+        return child
+
+    def enlist(self, module: str, *, label: str, deadline: clock.Deadline) -> Child:
+        """Start ``python -m module`` ahead of its first job, so that its imports cost nobody's time."""
         with self._lock:
             if self._dismissed:
                 raise Cancelled(f"{label}: not started, the run is ending")
             child = Child(self, module, label=label, deadline=deadline)
             self._children.add(child)
-        child.send(job)
         return child
 
     def dismiss(self) -> None:

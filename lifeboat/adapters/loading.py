@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import base64
 import pickle
+import queue
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from lifeboat import clock, errors
-from lifeboat.adapters.children import Crew
+from lifeboat.adapters.children import Child, Crew
 from lifeboat.adapters.postgres import PostgresServer
 from lifeboat.adapters.store import StoreTarget
 from lifeboat.model.index import IndexPart, Table
@@ -25,11 +26,12 @@ class Loader:
     crew: Crew
     deadline: clock.Deadline
     progress: Callable[[str], None] = lambda _: None
+    _idle: queue.SimpleQueue[Child] = field(default_factory=queue.SimpleQueue, repr=False)
 
     def tables(
         self, part: IndexPart, tables: Sequence[Table], server: PostgresServer, database: str, encoding: str
     ) -> None:
-        """Load these tables of a part; all of them are committed, or none."""
+        """Load these tables of a part, rows in ``encoding``; all of them are committed, or none."""
         connection = {
             "host": server.host,
             "port": server.port,
@@ -37,12 +39,13 @@ class Loader:
             "password": server.password(),
             "dbname": database,
             "sslmode": server.tls_mode,
-            "client_encoding": encoding,
+            "client_encoding": "UTF8",
             "application_name": "lifeboat restore",
             "connect_timeout": server.connect_timeout,
             **({"sslrootcert": server.tls_ca_file} if server.tls_ca_file else {}),
         }
-        self._load(part, tables=[table.model_dump() for table in tables], connection=connection)
+        rows = [table.model_dump() for table in tables]
+        self._load(part, tables=rows, connection=connection, encoding=encoding)
 
     def program(self, part: IndexPart, argv: Sequence[str], environment: dict[str, str]) -> None:
         """Feed a part's plaintext to a program."""
@@ -64,18 +67,31 @@ class Loader:
             "argv": [],
             "environment": {},
         } | how
-        with self.crew.hire(
-            "lifeboat.adapters.loading_child", job, label=f"load {part.name}", deadline=self.deadline
-        ) as child:
-            done = False
-            for event in child.events():
-                if event["event"] == "failed":
-                    raise _failure(event)
-                done = done or event["event"] == "done"
-                plain = int(event["plain_bytes"])
-                self.progress(f"load {part.name}: {plain / 2**20:,.0f} MiB")
-        if not done:
-            raise errors.RestoreFailed(f"The child that loaded {part.name} ended without a result.")
+        child = self._borrow()
+        child.send(job)
+        for event in child.events():
+            if event["event"] == "progress":
+                self.progress(f"load {part.name}: {int(event['plain_bytes']) / 2**20:,.0f} MiB")
+                continue
+            self._idle.put(child)
+            if event["event"] == "failed":
+                raise _failure(event)
+            return
+        raise errors.RestoreFailed(f"The child that loaded {part.name} ended without a result.")
+
+    def make_ready(self, count: int) -> None:
+        """Start children ahead of their first job: they import while the plan is made."""
+        for _ in range(count):
+            self._idle.put(self._enlist())
+
+    def _borrow(self) -> Child:
+        try:
+            return self._idle.get_nowait()
+        except queue.Empty:
+            return self._enlist()
+
+    def _enlist(self) -> Child:
+        return self.crew.enlist("lifeboat.adapters.loading_child", label="load", deadline=self.deadline)
 
 
 def _failure(event: dict[str, Any]) -> errors.LifeboatError:

@@ -103,9 +103,13 @@ class Unpacked:
 class TableSink:
     """Cuts a part's plaintext into its tables and copies the wanted ones, all in one transaction."""
 
-    def __init__(self, connection: psycopg.Connection[Any], tables: list[dict[str, Any]]) -> None:
+    def __init__(
+        self, connection: psycopg.Connection[Any], tables: list[dict[str, Any]], encoding: str
+    ) -> None:
         self._cursor = connection.cursor()
-        self._tables = sorted(tables, key=lambda table: int(table["offset"]))
+        # An empty table has the offset of the one after it, and goes first.
+        self._tables = sorted(tables, key=lambda table: (int(table["offset"]), int(table["length"])))
+        self._encoding = sql.Literal(encoding)
         self._next = 0
         self._position = 0
         self._copy: psycopg.Copy | None = None
@@ -142,7 +146,9 @@ class TableSink:
         )
         # Truncated in the same transaction, the rows can be written frozen and, with wal_level=minimal, without WAL.
         self._cursor.execute(sql.SQL("TRUNCATE ONLY {}").format(target))
-        statement = sql.SQL("COPY {} {} FROM STDIN (FREEZE)").format(target, columns)
+        statement = sql.SQL("COPY {} {} FROM STDIN (FREEZE, ENCODING {})").format(
+            target, columns, self._encoding
+        )
         self._digest = hashlib.sha256()
         self._copy = self._stack.enter_context(self._cursor.copy(statement))
 
@@ -231,7 +237,7 @@ def load(job: dict[str, Any]) -> dict[str, Any]:
 
 def _sink(job: dict[str, Any], connection: psycopg.Connection[Any] | None) -> Sink:
     if connection is not None:
-        return TableSink(connection, job["tables"])
+        return TableSink(connection, job["tables"], job["encoding"])
     return FileSink(job["file"]) if job["file"] else ProgramSink(job["argv"], job["environment"])
 
 
@@ -257,8 +263,13 @@ def _explained(error: Exception, name: str) -> Exception:
 
 
 def main() -> None:
+    """Job after job, until the run ends: starting costs more than most parts do."""
     lifeline = Lifeline()
-    job = lifeline.job()
+    while True:
+        carry_out(lifeline.job())
+
+
+def carry_out(job: dict[str, Any]) -> None:
     try:
         result = load(job)
     except LifeboatError as error:

@@ -23,6 +23,11 @@ from lifeboat.errors import ConfigurationError, PreflightRefused, SourceError
 
 POOLER_PORTS = {6432: "Azure's PgBouncer", 25061: "DigitalOcean's PgBouncer"}
 
+# A database's own settings (ALTER DATABASE … SET) would end our sessions, or write dates that psycopg cannot read.
+_SETTINGS = (
+    "-c statement_timeout=0 -c idle_in_transaction_session_timeout=0 -c lock_timeout=0 -c datestyle=ISO"
+)
+
 Session = psycopg.Connection[tuple[object, ...]]
 
 
@@ -71,11 +76,13 @@ class PostgresServer:
                     password=self.password(),
                     dbname=database or self.maintenance_database,
                     application_name=application,
+                    # Not the database's own: psycopg would hand us bytes for the names of an SQL_ASCII database.
+                    client_encoding="UTF8",
                     connect_timeout=self.connect_timeout,
                     keepalives_idle=30,
                     keepalives_interval=10,
                     keepalives_count=3,
-                    options="-c statement_timeout=0 -c idle_in_transaction_session_timeout=0 -c lock_timeout=0",
+                    options=_SETTINGS,
                     **self._tls(),
                 ),
                 autocommit=autocommit,

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from lifeboat import clock
+from lifeboat.adapters.child_side import GO
 from lifeboat.adapters.children import Crew
 from lifeboat.adapters.spool import Spool
 from lifeboat.errors import LifeboatError, ProducerFailed, SealingFailed, SpoolFull
@@ -93,7 +94,7 @@ def seal(
                 if event["event"] == "want":
                     progress(event["sealed"], event["plain"])
                     spool.grant(path, deadline)
-                    child.send({"go": True})
+                    child.send(GO)
                 elif event["event"] == "failed":
                     raise _failure(event, label, spool)
                 else:

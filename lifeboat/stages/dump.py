@@ -93,7 +93,10 @@ def _archive(
     return Producer(
         label=f"pg_dump {kind} of {database.name}",
         argv=(*argv, f"--dbname={conninfo(database.name)}"),
-        environment=server.environment(),
+        # The patterns above are UTF-8, so pg_dump must speak it, too; only SQL_ASCII can be converted from nothing.
+        environment=server.environment(
+            encoding="SQL_ASCII" if database.properties.encoding == "SQL_ASCII" else "UTF8"
+        ),
         script=script,
     )
 
@@ -105,7 +108,9 @@ def _tables(
     server: PostgresServer,
     lock_wait_ms: int,
 ) -> Producer:
-    copies = "".join(f"COPY {copy_target(table)} TO STDOUT;\n\\echo '\\\\.'\n" for table in tables)
+    # Names are written in UTF-8; the rows come in the database's own encoding, byte for byte as they are stored.
+    stored = f"(ENCODING '{database.properties.encoding}')"
+    copies = "".join(f"COPY {copy_target(table)} TO STDOUT {stored};\n\\echo '\\\\.'\n" for table in tables)
     script = (
         f"{_SESSION}BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY;\n"
         f"SET TRANSACTION SNAPSHOT '{database.snapshot_id}';\n{copies}COMMIT;\n"
@@ -129,7 +134,7 @@ def _tables(
     return Producer(
         label=f"copy {label} of {database.name}",
         argv=argv,
-        environment=server.environment(options=options, encoding=database.properties.encoding),
+        environment=server.environment(options=options, encoding="UTF8"),
         script=script,
         tables=len(tables),
     )

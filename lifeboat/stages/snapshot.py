@@ -149,6 +149,7 @@ def _freeze(
     session: Session, name: str, lock_wait: dt.timedelta
 ) -> tuple[FrozenDatabase, list[str], dt.timedelta]:
     session.execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+    session.execute("SET LOCAL search_path = ''")  # nobody's tables before the catalogs
     session.execute(
         "SELECT set_config('lock_timeout', %s, true)", (f"{round(lock_wait.total_seconds() * 1000)}ms",)
     )

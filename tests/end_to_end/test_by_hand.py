@@ -54,4 +54,6 @@ def test_documented_commands_bring_back_an_equal_database(tmp_path: Path) -> Non
         )
 
         assert done.returncode == 0, done.stderr
-        assert dump_text(cluster.server, "by_hand", cluster.major) == dump_text(cluster.server, "shop", cluster.major)
+        assert dump_text(cluster.server, "by_hand", cluster.major) == dump_text(
+            cluster.server, "shop", cluster.major
+        )

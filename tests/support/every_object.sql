@@ -41,7 +41,6 @@ CREATE FUNCTION types.on_change() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW
 CREATE FUNCTION types.on_ddl() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN RAISE NOTICE ''ddl''; END';
 CREATE CONVERSION types.own FOR 'LATIN1' TO 'UTF8' FROM iso8859_1_to_utf8;
 CREATE TRANSFORM FOR int LANGUAGE sql (FROM SQL WITH FUNCTION prsd_lextype(internal));
-CREATE LANGUAGE own_language HANDLER plpgsql_call_handler;
 CREATE ACCESS METHOD own_heap TYPE TABLE HANDLER heap_tableam_handler;
 
 -- Text search

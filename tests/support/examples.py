@@ -131,7 +131,7 @@ class Chain:
             self.files.pop(manifest_name(self.name, place), None)
 
 
-def prune_record(sequence: int = 1, **changes: Any) -> PruneRecord:
+def prune_record(sequence: int = 1, /, **changes: Any) -> PruneRecord:
     doomed = manifest(1)
     fields: dict[str, Any] = {
         "environment": "production",

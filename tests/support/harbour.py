@@ -41,6 +41,12 @@ class Harbour:
 def empty(server: PostgresServer) -> None:
     """Drop every database and role that is not the server's own."""
     with server.connect() as session:
+        subscriptions = session.execute(
+            "SELECT d.datname, s.subname FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid"
+        )
+        for database, subscription in subscriptions.fetchall():
+            with server.connect(str(database)) as inside:
+                inside.execute(sql.SQL("DROP SUBSCRIPTION {}").format(sql.Identifier(str(subscription))))
         names = session.execute("SELECT datname FROM pg_database WHERE oid >= 16384").fetchall()
         for (name,) in names:
             session.execute(sql.SQL("ALTER DATABASE {} IS_TEMPLATE false").format(sql.Identifier(str(name))))
@@ -66,5 +72,5 @@ def make_ship(server: PostgresServer, folder: Path, *databases: str, **settings:
 def run(server: PostgresServer, database: str, script: str) -> None:
     """Run a script in one database."""
     with server.connect(database) as session:
-        session.execute("SET client_encoding = 'UTF8'")
+        session.execute("SET search_path = public")
         session.execute(script.encode())

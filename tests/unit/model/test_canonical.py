@@ -86,7 +86,7 @@ def test_text_is_kept_as_it_is_and_never_normalised() -> None:
     ],
 )
 def test_value_without_one_text_is_refused(value: object) -> None:
-    with pytest.raises(ValueError):  # noqa: PT011 - each of them with words of its own
+    with pytest.raises(ValueError):
         canonical_bytes(value)
 
 
@@ -116,7 +116,7 @@ def test_value_without_one_text_is_refused(value: object) -> None:
     ],
 )
 def test_other_spelling_of_a_value_is_refused(raw: bytes) -> None:
-    with pytest.raises(ValueError):  # noqa: PT011 - from the decoder, the parser or the comparison
+    with pytest.raises(ValueError):
         parse_canonical(raw)
 
 
@@ -124,7 +124,7 @@ def test_other_spelling_of_a_value_is_refused(raw: bytes) -> None:
     strict=True, raises=RecursionError, reason="the store can crash every reader with nested brackets"
 )
 def test_text_nested_without_end_is_refused_like_any_other() -> None:
-    with pytest.raises(ValueError):  # noqa: PT011
+    with pytest.raises(ValueError):
         parse_canonical(b"[" * 100_000)
 
 

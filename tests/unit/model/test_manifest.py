@@ -24,8 +24,8 @@ from lifeboat.model.manifest import (
 )
 
 CHAINS = st.from_regex(r"[a-z0-9][a-z0-9-]{0,20}-[a-z0-9][a-z0-9-]{0,20}", fullmatch=True)
-MOMENTS = st.datetimes(dt.datetime(2000, 1, 1), dt.datetime(2199, 1, 1)).map(
-    lambda naive: naive.replace(tzinfo=dt.UTC, microsecond=0)
+MOMENTS = st.integers(946_684_800, 7_226_582_400).map(
+    lambda seconds: dt.datetime.fromtimestamp(seconds, tz=dt.UTC)
 )
 
 
