@@ -58,8 +58,8 @@ def _table(outcomes: list[SourceOutcome]) -> RenderableType:
     columns = [
         "source",
         "state",
-        "backup",
-        "data of",
+        "=backup",
+        "=data of",
         ">databases",
         ">rows",
         ">size",

@@ -136,7 +136,7 @@ def _chain_tables(data: dict[str, Any]) -> list[RenderableType]:
     gaps += [(place, "MISSING", "expected on the store, and not there") for place in data["missing"]]
     gaps += [(place, "torn", "a crash while publishing; never committed") for place in data["torn"]]
     rows += [("", f"place {place}", "", state, "", "", "", why) for place, state, why in gaps]
-    columns = ["day", "backup", "data of", "quality", ">rows", ">size", ">on store", "kept why"]
+    columns = ["=day", "=backup", "=data of", "quality", ">rows", ">size", ">on store", "kept why"]
     shown: list[RenderableType] = [table(columns, rows, title=data["source"])]
     return shown + [line(f"doubt: {doubt}") for doubt in data["doubts"]]
 

@@ -56,9 +56,9 @@ def retention(
 
 def _plan(opened: OpenEnvironment, chain: Chain, view: Any) -> RetentionPlan:  # noqa: ANN401
     from cli.open_environment import retention_of
-    from lifeboat.stages.prune import _store_clock_doubts
+    from lifeboat.stages.prune import store_clock_doubts
 
-    return retention_of(opened, chain.catalog, tuple(_store_clock_doubts(view, chain.catalog)))
+    return retention_of(opened, chain.catalog, tuple(store_clock_doubts(view, chain.catalog)))
 
 
 def _plan_data(
@@ -115,7 +115,7 @@ def _tables(data: dict[str, Any]) -> list[RenderableType]:
         for backup in data["backups"]
     ]
     shown: list[RenderableType] = [
-        table(["day", "backup", "verdict", "why", ">size"], rows, title=data["source"])
+        table(["=day", "=backup", "=verdict", "why", ">size"], rows, title=data["source"])
     ]
     shown += [line(f"A prune would refuse: {refusal}") for refusal in data["refusals"]]
     shown += [

@@ -87,7 +87,15 @@ def _tables(name: str, statuses: list[SourceStatus]) -> list[RenderableType]:
         )
         for status in statuses
     ]
-    columns = [name, "standing", "newest good data of", ">age", ">RPO", "last quality", "newest good backup"]
+    columns = [
+        name,
+        "standing",
+        "=newest good data of",
+        ">age",
+        ">RPO",
+        "last quality",
+        "=newest good backup",
+    ]
     shown: list[RenderableType] = [table(columns, rows)]
     for status in statuses:
         label = f"{status.service}/{status.source}"

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 WIDTH_WITHOUT_TERMINAL = 200
 """Columns when nobody says how many there are: a log, a pipe."""
+LEAST_WIDTH = 140
+"""A narrower terminal folds whole lines by itself: better than a backup id cut into four pieces."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,19 +64,28 @@ def console(*, stderr: bool = False) -> Console:
     from rich.console import Console
 
     stream = sys.stderr if stderr else sys.stdout
-    width = None if stream.isatty() else WIDTH_WITHOUT_TERMINAL
-    return Console(file=stream, highlight=False, width=width, soft_wrap=False)
+    width = max(Console(file=stream).width, LEAST_WIDTH) if stream.isatty() else WIDTH_WITHOUT_TERMINAL
+    return Console(file=stream, highlight=False, width=width)
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str = "") -> RenderableType:
-    """A table whose cells are never taken for markup and never cut; ``>`` before a column aligns it right."""
+    """A table whose cells are never taken for markup and never cut.
+
+    ``>`` before a column aligns it right, ``=`` keeps its cells on one line: what people copy.
+    """
     from rich import box
     from rich.table import Table
 
-    made = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    made = Table(
+        title=printable(title) if title else None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False
+    )
     for column in columns:
-        justify = "right" if column.startswith(">") else "left"
-        made.add_column(column.removeprefix(">"), justify=justify, overflow="fold")  # type: ignore[arg-type]
+        made.add_column(
+            printable(column.lstrip(">=")),
+            justify="right" if column.startswith(">") else "left",
+            no_wrap=column.startswith("="),
+            overflow="fold",
+        )
     for row in rows:
         made.add_row(*(printable(str(cell)) for cell in row))
     return made

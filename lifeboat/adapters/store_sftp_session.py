@@ -58,7 +58,6 @@ class SftpStore:
         self._folder = folder
         self._stall_timeout = stall_timeout
         self._closed = False
-        self._lost = False
         self.fsync_supported: bool | None = None
         try:
             self._filesystem = SSHFileSystem(**connection_options)
@@ -188,11 +187,10 @@ class SftpStore:
             raise
 
     async def _goodbye(self) -> None:
-        if not self._lost:
-            self._connection.close()
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._connection.wait_closed(), _GOODBYE)
-        self._connection.abort()
+        self._connection.close()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._connection.wait_closed(), _GOODBYE)
+        self._connection.abort()  # a black hole would keep what is still to be sent, and the socket, for ever
 
     def _answered(self) -> AbstractAsyncContextManager[asyncio.Timeout]:
         return answered_within(self._stall_timeout)
@@ -225,11 +223,8 @@ class SftpStore:
         try:
             return future.result()
         except TRANSLATED as error:
-            translated = explained(error, label=self._label, name=name)
-            self._lost |= isinstance(translated, StoreUnreachable)
-            raise translated from error
+            raise explained(error, label=self._label, name=name) from error
         except concurrent.futures.CancelledError as error:
-            self._lost = True
             raise StoreUnreachable(f"{self._label}: the work on the connection was cancelled.") from error
         finally:
             future.cancel()  # ends the work where the wait for it was interrupted

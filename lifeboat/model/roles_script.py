@@ -69,6 +69,7 @@ def _role_of(text: str) -> str | None:
         rf"(?:CREATE|ALTER) ROLE {_IDENTIFIER}",
         rf"COMMENT ON ROLE {_IDENTIFIER}",
         rf"GRANT {_IDENTIFIER} TO {_IDENTIFIER}",
+        rf"GRANT [A-Z, ]+ ON PARAMETER {_IDENTIFIER} TO (?!PUBLIC\b){_IDENTIFIER}",
     ):
         if match := re.match(pattern, text):
             return _unquoted(match[match.lastindex or 1])

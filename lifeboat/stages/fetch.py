@@ -32,7 +32,7 @@ def choose(catalog: Catalog, *, backup_id: str | None = None, at: dt.datetime | 
     """
     entry = catalog.find(backup_id) if backup_id else catalog.at(at) if at else catalog.newest_good
     if entry is None:
-        asked = backup_id or (f"a good backup of {at:%Y-%m-%d %H:%M %Z} or before" if at else "a good backup")
+        asked = backup_id or (f"good backup of {at:%Y-%m-%d %H:%M %Z} or before" if at else "good backup")
         raise RestoreRefused(
             f"{catalog.environment}/{catalog.chain} has no {asked}.",
             hint=f"{len(catalog.entries)} backups are committed; `lifeboat list` shows them."

@@ -75,7 +75,7 @@ def prune(pruning: Pruning, doubts: Sequence[str] = ()) -> PruneReport:
         view = look(store, pruning.environment_name, pruning.trusted)
         catalog = view.catalog(pruning.chain, pruning.trusted, pruning.anchor)
         resumed = _finish_record(store, view)
-        plan = plan_prune(pruning, catalog, (*doubts, *_store_clock_doubts(view, catalog)))
+        plan = plan_prune(pruning, catalog, (*doubts, *store_clock_doubts(view, catalog)))
         if plan.refusals:
             raise PruneRefused(
                 f"{pruning.environment_name}/{pruning.chain}: nothing was pruned:\n"
@@ -87,7 +87,7 @@ def prune(pruning: Pruning, doubts: Sequence[str] = ()) -> PruneReport:
     return PruneReport(plan, (*resumed, *gone), freed, orphans, reaped)
 
 
-def _store_clock_doubts(view: StoreView, catalog: Catalog) -> list[str]:
+def store_clock_doubts(view: StoreView, catalog: Catalog) -> list[str]:
     """The third clock: the store's, on the newest manifest, against when we committed it (F35)."""
     if catalog.newest is None:
         return []

@@ -7,6 +7,7 @@ through psql (F54).
 
 from __future__ import annotations
 
+import re
 import subprocess
 import tempfile
 from collections.abc import Sequence
@@ -23,7 +24,7 @@ from lifeboat.adapters import postgres_inventory as inventory
 from lifeboat.adapters.loading import Loader
 from lifeboat.adapters.postgres import PostgresServer, conninfo, server_major
 from lifeboat.errors import RestoreFailed, RestoreRefused
-from lifeboat.model.index import Database, Index
+from lifeboat.model.index import Database, DatabaseSetting, Index
 from lifeboat.model.restore_plan import DatabaseRestore, RestorePlan, incomplete_name
 from lifeboat.model.roles_script import role_statements
 from lifeboat.stages.voyage import random_suffix
@@ -228,14 +229,16 @@ def _property_statements(source: Database, name: str) -> list[tuple[sql.Composed
             (sql.SQL("COMMENT ON DATABASE {} IS {}").format(database, sql.Literal(properties.comment)), [])
         )
     for setting in properties.settings:
-        value = sql.SQL(" SET {} = {}").format(sql.Identifier(setting.name), sql.Literal(setting.value))
+        value = sql.SQL(" SET {} = {}").format(sql.Identifier(setting.name), _setting_value(setting))
         if setting.role is None:
             statements.append((sql.SQL("ALTER DATABASE {}").format(database) + value, []))
         else:
             head = sql.SQL("ALTER ROLE {} IN DATABASE {}").format(sql.Identifier(setting.role), database)
             statements.append((head + value, [setting.role]))
     if properties.grants is not None:
-        statements.append((sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(database), []))
+        everyone = sql.SQL("PUBLIC, {}").format(sql.Identifier(properties.owner))
+        revoke = sql.SQL("REVOKE ALL ON DATABASE {} FROM {}").format(database, everyone)
+        statements.append((revoke, [properties.owner]))
         for grant in properties.grants:
             who = sql.Identifier(grant.grantee) if grant.grantee else sql.SQL("PUBLIC")
             option = sql.SQL(" WITH GRANT OPTION") if grant.grantable else sql.SQL("")
@@ -243,6 +246,18 @@ def _property_statements(source: Database, name: str) -> list[tuple[sql.Composed
             statement = sql.SQL("GRANT {} ON DATABASE {} TO {}").format(privilege, database, who) + option
             statements.append((statement, [grant.grantee] if grant.grantee else []))
     return statements
+
+
+_LISTS = ("local_preload_libraries", "search_path", "session_preload_libraries", "temp_tablespaces")
+_LIST_ITEM = re.compile(r'"((?:[^"]|"")*)"|([^",\s][^",]*)')
+
+
+def _setting_value(setting: DatabaseSetting) -> sql.Composable:
+    """A list of names is stored with its quotes; given back as one string it would be one name (pg_dump does so, too)."""
+    if setting.name.lower() not in _LISTS:
+        return sql.Literal(setting.value)
+    items = [quoted.replace('""', '"') or bare.strip() for quoted, bare in _LIST_ITEM.findall(setting.value)]
+    return sql.SQL(", ").join(map(sql.Literal, items or [""]))
 
 
 def databases_present(server: PostgresServer) -> list[str]:

@@ -69,6 +69,17 @@ def store_and_read(target: SftpTarget, name: str, data: bytes) -> bytes:
         return b"".join(store.read(name))
 
 
+def unanswered_requests() -> list[str]:
+    """What still runs on the filesystems' loop on behalf of an open file."""
+    running = (str(task.get_coro()) for task in asyncio.all_tasks(fsspec.asyn.get_loop()))
+    return [coroutine for coroutine in running if "SFTPClientFile" in coroutine]
+
+
+def open_connections(port: int) -> list[Any]:
+    lines = psutil.Process().net_connections("tcp")
+    return [line for line in lines if line.raddr and line.raddr.port == port and line.status == "ESTABLISHED"]
+
+
 # F13, F14: the NAS is full
 
 
@@ -215,8 +226,10 @@ def test_black_hole_ends_within_the_limits(
         with pytest.raises(StoreUnreachable, match=r"a\.age"):
             store.create_new("a.age", [DATA])
         assert time.monotonic() - started < 8
+        assert unanswered_requests() == []
         started = time.monotonic()
     assert time.monotonic() - started < 8, "closing must not wait for a dead server either"
+    assert open_connections(proxy.port) == []
 
 
 @pytest.mark.parametrize("call", ["stat", "list", "delete_exact", "free_space", "read"])
@@ -616,6 +629,7 @@ def test_memory_of_a_transfer_does_not_grow_with_the_object(server: SshServer) -
         peak = before
         for number in range(2):
             assert store.create_new(f"{number}.age", (bytes(CHUNK) for _ in range(32))) == 32 * CHUNK
-            for _ in store.read(f"{number}.age"):
+            for part, _ in enumerate(store.read(f"{number}.age")):
+                time.sleep(0 if part else 1)  # a slow reader is not read ahead for without end
                 peak = max(peak, process.memory_info().rss)
     assert peak - before < 64 * 2**20

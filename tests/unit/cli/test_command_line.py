@@ -75,9 +75,11 @@ def test_wrong_command_line_as_json_is_a_document(capsys: pytest.CaptureFixture[
     assert (error["kind"], error["message"]) == ("UsageError", "Missing option '--target'.")
 
 
+CANARY = "S3CRET-in-a-variable"
+
+
 def raises(error: BaseException) -> Any:
-    def read(path: Path) -> None:
-        password = "S3CRET-in-a-variable"
+    def read(path: Path, password: str = CANARY) -> None:
         raise error
 
     return read
@@ -91,8 +93,8 @@ def test_defect_returns_70_with_a_traceback_that_holds_no_variables(
     told = capsys.readouterr()
     assert json.loads(told.out)["error"]["kind"] == "Defect"
     assert "ZeroDivisionError: boom" in told.err
-    # The frame is shown with its source line; its variables are not.
-    assert "locals" not in told.err and "password =" not in told.err
+    assert "raise error" in told.err
+    assert CANARY not in told.err
 
 
 def test_interrupt_returns_130(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -270,9 +272,7 @@ def commands(command: Any, path: str = "lifeboat") -> Iterator[tuple[str, Any]]:
 
 
 COMMANDS = dict(commands(get_command(app)))
-SECTIONS = {
-    name: text for name, text in re.findall(r"^## `(lifeboat .+?)`\n(.*?)(?=^## |\Z)", DOCUMENT, re.M | re.S)
-}
+SECTIONS = dict(re.findall(r"^## `(lifeboat .+?)`\n(.*?)(?=^## |\Z)", DOCUMENT, re.MULTILINE | re.DOTALL))
 
 
 def options_of(command: Any) -> set[str]:
@@ -289,7 +289,7 @@ def test_document_shows_every_option_and_argument_of_the_command(name: str) -> N
     usage = re.search(r"^```\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
     assert usage is not None and usage[1].startswith(name + " ")
     assert set(re.findall(r"--[a-z-]+", usage[1])) == options_of(command) - {"--help"}
-    assert set(re.findall(r"--[a-z-]+", section)) <= options_of(command)
+    assert set(re.findall(r"--[a-z][a-z-]+", section)) <= options_of(command)
     metavars = {p.metavar.strip("[]") for p in command.params if p.param_type_name == "argument"}
     assert {word for word in metavars if word not in usage[1]} == set()
 
