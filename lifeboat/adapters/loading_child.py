@@ -217,7 +217,10 @@ def load(job: dict[str, Any]) -> dict[str, Any]:
     target: StoreTarget = pickle.loads(base64.b64decode(job["store"]))  # noqa: S301 - written by our own parent process
     with contextlib.ExitStack() as stack:
         store = stack.enter_context(target.connect())
-        connection = stack.enter_context(_connect(job["connection"])) if job["tables"] else None
+        # Closed, never rolled back: in the middle of a COPY, psycopg's rollback would wait for the server for ever.
+        connection = (
+            stack.enter_context(contextlib.closing(_connect(job["connection"]))) if job["tables"] else None
+        )
         reader = SealedReader(store.read(job["name"]))
         sink = _sink(job, connection)
         unpacked = Unpacked(sink)
@@ -226,7 +229,10 @@ def load(job: dict[str, Any]) -> dict[str, Any]:
                 reader, unpacked, [pyrage.x25519.Identity.from_str(text) for text in job["identities"]]
             )
         except Exception as error:  # noqa: BLE001 - translated, never swallowed
-            raise reader.error or unpacked.error or _explained(error, job["name"]) from None
+            if failure := reader.error or unpacked.error:
+                raise failure from None
+            reader.verify(job)  # a damaged header looks like another's: what was stored comes first
+            raise _explained(error, job["name"]) from None
         reader.verify(job)
         unpacked.verify(job["name"])
         sink.finish()

@@ -139,7 +139,8 @@ def _failure(event: dict[str, Any], label: str, spool: Spool) -> LifeboatError:
 
 
 def _producer_hint(message: str) -> str:
-    if "lock timeout" in message or "could not obtain lock" in message:
+    # pg_dump's --lock-wait-timeout is a statement timeout while it takes its locks.
+    if any(sign in message for sign in ("lock timeout", "statement timeout", "could not obtain lock")):
         return "Another session holds or waits for an exclusive lock; see the finding, or raise limits.lock_wait."
     if "terminating connection" in message or "server closed the connection" in message:
         return "The server ended the connection; the next run starts afresh."

@@ -190,7 +190,6 @@ class SftpStore:
         self._connection.close()
         with suppress(TimeoutError):
             await asyncio.wait_for(self._connection.wait_closed(), _GOODBYE)
-        self._connection.abort()  # a black hole would keep what is still to be sent, and the socket, for ever
 
     def _answered(self) -> AbstractAsyncContextManager[asyncio.Timeout]:
         return answered_within(self._stall_timeout)

@@ -23,8 +23,12 @@ def canonical_bytes(value: Any) -> bytes:  # noqa: ANN401 - any JSON value
 
 def parse_canonical(raw: bytes) -> Any:  # noqa: ANN401 - any JSON value
     """Parse ``raw`` and insist that it is the canonical encoding of what it says; else ``ValueError``."""
-    value = json.loads(raw.decode("utf-8"))
-    if canonical_bytes(value) != raw:
+    try:
+        value = json.loads(raw.decode("utf-8"))
+        same = canonical_bytes(value) == raw
+    except RecursionError:
+        raise ValueError("nested without end") from None
+    if not same:
         raise ValueError("not canonical JSON")
     return value
 

@@ -120,7 +120,7 @@ def manifest_name(chain: str, sequence: int) -> str:
 
 def parse_manifest_name(name: str) -> tuple[str, int] | None:
     """The chain and sequence of a manifest's file name, or None if it is no such name."""
-    match = re.fullmatch(r"([a-z0-9][a-z0-9-]*)\.(\d{8})\.manifest\.json", name)
+    match = re.fullmatch(r"([a-z0-9][a-z0-9-]*)\.([0-9]{8})\.manifest\.json", name)
     return (match[1], int(match[2])) if match else None
 
 
@@ -137,7 +137,7 @@ def index_name(backup_id: str) -> str:
     return f"{backup_id}.index.age"
 
 
-_OBJECT = re.compile(r"(?P<backup_id>.+-(?P<stamp>\d{8}T\d{6}Z)-[a-z0-9]+)\.(?:\d{4,}|index(?:-\d+)?)\.age")
+_OBJECT = re.compile(r"(?P<backup_id>.+-(?P<stamp>[0-9]{8}T[0-9]{6}Z)-[a-z0-9]+)\.(?:[0-9]{4,}|index)\.age")
 
 
 def parse_object_name(name: str) -> tuple[str, dt.datetime] | None:
@@ -145,5 +145,8 @@ def parse_object_name(name: str) -> tuple[str, dt.datetime] | None:
     match = _OBJECT.fullmatch(name)
     if not match:
         return None
-    stamp = dt.datetime.strptime(match["stamp"], "%Y%m%dT%H%M%SZ").replace(tzinfo=dt.UTC)
+    try:
+        stamp = dt.datetime.strptime(match["stamp"], "%Y%m%dT%H%M%SZ").replace(tzinfo=dt.UTC)
+    except ValueError:  # digits that are no moment: no name of ours
+        return None
     return match["backup_id"], stamp

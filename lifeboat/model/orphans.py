@@ -37,6 +37,6 @@ def find_orphans(
         parsed = parse_object_name(item.name)
         if parsed is None or item.name in named:
             continue
-        youngest = max(parsed[1], item.modified or parsed[1])
-        orphans.append(Orphan(item.name, item.size, now - youngest > grace))
+        old = item.modified is not None and now - max(parsed[1], item.modified) > grace
+        orphans.append(Orphan(item.name, item.size, reapable=old))
     return orphans

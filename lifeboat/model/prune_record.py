@@ -7,6 +7,7 @@ pruned, so that only the newest record must be read to know which gaps are ours.
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import re
 from collections.abc import Mapping
 from typing import Annotated, Literal
@@ -51,7 +52,7 @@ def record_name(sequence: int) -> str:
 
 
 def parse_record_name(name: str) -> int | None:
-    match = re.fullmatch(r"prune\.(\d{8})\.record\.json", name)
+    match = re.fullmatch(r"prune\.([0-9]{8})\.record\.json", name)
     return int(match[1]) if match else None
 
 
@@ -64,14 +65,13 @@ def newest_record(
     passed over when an older one explains all gaps; a gap it does not explain is a doubt of the catalog anyway.
     """
     best: PruneRecord | None = None
-    top = 0
     for name, raw in files.items():
         sequence = parse_record_name(name) or 0
-        top = max(top, sequence)
         record = _parse(environment, name, sequence, raw, trusted)
         if record and (best is None or record.sequence > best.sequence):
             best = record
-    return best, top + 1
+    after = best.sequence + 1 if best else 1
+    return best, next(sequence for sequence in itertools.count(after) if record_name(sequence) not in files)
 
 
 def _parse(

@@ -67,7 +67,8 @@ def plan_restore(
     A target is ``<database>-restored-<day>`` unless ``new_name`` says otherwise. Raises ``RestoreRefused`` for
     what the backup does not hold, and for a target that exists already (F52).
     """
-    chosen = [_database(index, name) for name in databases] if databases else list(index.databases)
+    names = dict.fromkeys(databases)
+    chosen = [_database(index, name) for name in names] if names else list(index.databases)
     if (tables or new_name) and len(chosen) != 1:
         raise RestoreRefused(
             "A table or a new name needs exactly one database.",
@@ -82,6 +83,7 @@ def plan_restore(
         )
         for database in chosen
     )
+    _refuse_bad_names([restore.target for restore in restores])
     taken = [restore.target for restore in restores if restore.target in present]
     if taken:
         raise RestoreRefused(
@@ -89,6 +91,18 @@ def plan_restore(
             hint="Choose another name with --as, or drop the old one yourself.",
         )
     return RestorePlan(manifest, index, restores, with_roles)
+
+
+def _refuse_bad_names(targets: Sequence[str]) -> None:
+    """PostgreSQL cuts long names without a word: another database than was asked for, or twice the same."""
+    long = [target for target in targets if len(target.encode()) > NAME_LIMIT]
+    twice = sorted({target for target in targets if targets.count(target) > 1})
+    if long or twice:
+        what = f"longer than {NAME_LIMIT} bytes" if long else "the target of two databases"
+        raise RestoreRefused(
+            f"{(long or twice)[0]!r} is {what}.",
+            hint="Restore one database at a time, with --as and a short name.",
+        )
 
 
 def default_name(name: str, manifest: Manifest) -> str:
@@ -114,11 +128,13 @@ def _database(index: Index, name: str) -> Database:
 
 
 def _tables(database: Database, labels: Sequence[str]) -> list[Table]:
-    by_label = {table.label: table for table in database.tables}
-    unknown = [label for label in labels if label not in by_label]
+    by_label: dict[str, list[Table]] = {}
+    for table in database.tables:
+        by_label.setdefault(table.label, []).append(table)
+    unknown = [label for label in labels if len(by_label.get(label, ())) != 1]
     if unknown:
         raise RestoreRefused(
             f"Database {database.name!r} of this backup has no table {', '.join(map(repr, unknown))}.",
-            hint="Write it as schema.table; `lifeboat show` lists them.",
+            hint="Write it as schema.table, meaning exactly one; `lifeboat show` lists them.",
         )
-    return [by_label[label] for label in labels]
+    return [by_label[label][0] for label in dict.fromkeys(labels)]

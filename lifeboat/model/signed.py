@@ -98,6 +98,9 @@ class TrustedKeys:
                 base64.b64decode(envelope["signature"], validate=True),
             )
             key = self.keys.get(envelope["key"])
+            # base64 has several spellings of the same bytes; only ours is a signed file.
+            if base64.b64encode(signature).decode() != envelope["signature"]:
+                raise ValueError("the signature is not canonical base64")
             if set(envelope) != {"key", "signature", "statement"} or not isinstance(statement, dict):
                 raise ValueError("not a signed statement")
         except (ValueError, KeyError, TypeError, UnicodeDecodeError, binascii.Error) as error:

@@ -15,7 +15,7 @@ from lifeboat import clock
 from lifeboat.adapters.store import Store, StoreTarget
 from lifeboat.errors import ChainBroken, PruneRefused, StoreObjectMissing
 from lifeboat.model.catalog import Catalog, merge_ranges
-from lifeboat.model.manifest import ChainLink, PolicyReference, manifest_name
+from lifeboat.model.manifest import ChainLink, PolicyReference, manifest_name, parse_manifest_name
 from lifeboat.model.orphans import Listed, Orphan, find_orphans
 from lifeboat.model.policy_environment import Environment
 from lifeboat.model.prune_record import PrunedBackup, PruneRecord, record_name
@@ -160,10 +160,20 @@ def _refuse_shared(catalog: Catalog, backups: Sequence[PrunedBackup]) -> None:
             )
 
 
+def _torn_places(backup: PrunedBackup) -> list[int]:
+    """Places that only this backup's manifest explains, and that go with it."""
+    found = (parse_manifest_name(name) for name in backup.objects)
+    return [place[1] for place in found if place and place[1] != backup.sequence]
+
+
 def _write_record(store: Store, pruning: Pruning, view: StoreView, backups: tuple[PrunedBackup, ...]) -> None:
     before = dict(view.record.pruned) if view.record else {}
-    catalog_ranges = [_range(view, pruning, backup) for backup in backups]
-    pruned = before | {pruning.chain: merge_ranges([*before.get(pruning.chain, ()), *catalog_ranges])}
+    places = [backup.sequence for backup in backups] + [
+        place for backup in backups for place in _torn_places(backup)
+    ]
+    pruned = before | {
+        pruning.chain: merge_ranges([*before.get(pruning.chain, ()), *((place, place) for place in places)])
+    }
     record = PruneRecord(
         environment=pruning.environment_name,
         sequence=view.next_record,
@@ -179,13 +189,6 @@ def _write_record(store: Store, pruning: Pruning, view: StoreView, backups: tupl
     with pruning.store.connect() as fresh:
         if read_whole(fresh, name) != raw:
             raise ChainBroken(f"The prune record {name} does not read back as written; nothing was deleted.")
-
-
-def _range(view: StoreView, pruning: Pruning, backup: PrunedBackup) -> tuple[int, int]:
-    """The place itself and the torn places before it, which only its manifest explains."""
-    entry = view.catalog(pruning.chain, pruning.trusted).find(backup.backup_id)
-    before = entry.manifest.previous.sequence if entry and entry.manifest.previous else 0
-    return before + 1, backup.sequence
 
 
 def _reap(store: Store, pruning: Pruning, view: StoreView) -> tuple[tuple[Orphan, ...], tuple[str, ...]]:

@@ -253,7 +253,7 @@ _LIST_ITEM = re.compile(r'"((?:[^"]|"")*)"|([^",\s][^",]*)')
 
 
 def _setting_value(setting: DatabaseSetting) -> sql.Composable:
-    """A list of names is stored with its quotes; given back as one string it would be one name (pg_dump does so, too)."""
+    """A list of names is stored with its quotes; given back as one string it would be one name, as pg_dump knows."""
     if setting.name.lower() not in _LISTS:
         return sql.Literal(setting.value)
     items = [quoted.replace('""', '"') or bare.strip() for quoted, bare in _LIST_ITEM.findall(setting.value)]

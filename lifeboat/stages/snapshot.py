@@ -148,6 +148,24 @@ def frozen(
 def _freeze(
     session: Session, name: str, lock_wait: dt.timedelta
 ) -> tuple[FrozenDatabase, list[str], dt.timedelta]:
+    try:
+        return _frozen_database(session, name, lock_wait)
+    except psycopg.errors.LockNotAvailable:  # also from the sizes: measuring a table locks it
+        session.execute("ROLLBACK")
+        raise SourceError(
+            f"Database {name!r}: a table is locked exclusively by another session: {inventory.locked_by(session)}.",
+            hint="Let it finish or end it, then run the backup again; limits.lock_wait says how long we wait.",
+        ) from None
+    except psycopg.Error as error:
+        raise SourceError(
+            f"Database {name!r} could not be frozen: {' '.join(str(error).split())}",
+            hint="If a table was dropped or renamed at this moment, run the backup again.",
+        ) from None
+
+
+def _frozen_database(
+    session: Session, name: str, lock_wait: dt.timedelta
+) -> tuple[FrozenDatabase, list[str], dt.timedelta]:
     session.execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
     session.execute("SET LOCAL search_path = ''")  # nobody's tables before the catalogs
     session.execute(
@@ -166,7 +184,7 @@ def _freeze(
     losses = inventory.losses(session)
     tables = inventory.list_tables(session)
     if not losses:
-        _lock(session, name, tables)
+        inventory.lock_tables(session, tables)
     frozen_database = FrozenDatabase(
         name=name,
         snapshot_id=str(snapshot_id),
@@ -177,17 +195,6 @@ def _freeze(
         session=session,
     )
     return frozen_database, losses, now.astimezone(dt.UTC) - local
-
-
-def _lock(session: Session, name: str, tables: list[TableFacts]) -> None:
-    try:
-        inventory.lock_tables(session, tables)
-    except psycopg.errors.LockNotAvailable:
-        session.execute("ROLLBACK")
-        raise SourceError(
-            f"Database {name!r}: a table is locked exclusively by another session: {inventory.locked_by(session)}.",
-            hint="Let it finish or end it, then run the backup again; limits.lock_wait says how long we wait.",
-        ) from None
 
 
 def _skew_findings(skew: dt.timedelta) -> list[IndexFinding]:

@@ -7,7 +7,7 @@ import dataclasses
 import signal
 import stat
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import psycopg
@@ -18,6 +18,7 @@ from support.postgres import MAJORS, dump_text
 from support.sailing import Ship
 from support.servers import FixedPassword
 
+from lifeboat.adapters import postgres_inventory as inventory
 from lifeboat.adapters.postgres import PostgresServer, find_program
 from lifeboat.errors import LifeboatError, PreflightRefused, ProducerFailed, PruneRefused, SourceError
 
@@ -182,8 +183,9 @@ def test_ddl_that_waits_behind_our_lock_ends_the_backup_by_lock_wait_and_then_go
 
     before_dumping(monkeypatch, alter)
 
-    with pytest.raises(ProducerFailed, match="lock timeout|obtain lock"):
+    with pytest.raises(ProducerFailed, match="lock timeout|statement timeout") as failed:
         ship.but(lock_wait=0.7).backup()
+    assert "limits.lock_wait" in failed.value.hint
 
     altered.join(10)
     assert not altered.is_alive()
@@ -340,8 +342,6 @@ def test_rows_written_during_the_dump_are_not_in_it(ship: Ship, monkeypatch: pyt
 def test_a_table_that_vanishes_while_locks_are_taken_is_a_clear_error(
     ship: Ship, monkeypatch: pytest.MonkeyPatch, accident: str
 ) -> None:
-    from lifeboat.adapters import postgres_inventory as inventory
-
     original = inventory.lock_tables
 
     def lock_tables(session: object, tables: list[inventory.TableFacts]) -> None:

@@ -97,7 +97,8 @@ def module_names() -> list[str]:
 def test_rooms_of_the_checkout_are_exactly_the_rooms_that_ship() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     shipped = project["tool"]["hatch"]["build"]["targets"]["wheel"]["only-include"]
-    assert {path.parent.name for path in ROOT.glob("*/__init__.py")} == set(ROOMS)
+    # benchmarks run from a checkout only
+    assert {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"benchmarks"} == set(ROOMS)
     assert set(shipped) == {*ROOMS, "policies"}
 
 

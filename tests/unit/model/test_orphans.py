@@ -58,9 +58,6 @@ def test_object_dated_in_the_future_is_never_reaped() -> None:
     assert not judged(listed(part_name(future, 1)), now=EPOCH + 99 * GRACE)[0].reapable
 
 
-@pytest.mark.xfail(
-    strict=True, reason="docs/format.md: older than the grace period by its name *and* the store's clock"
-)
 def test_object_without_a_store_time_is_not_reaped_on_its_name_alone() -> None:
     assert not judged(listed(part_name(DEAD, 1), after=None), now=EPOCH + 99 * GRACE)[0].reapable
 

@@ -99,27 +99,18 @@ def test_target_that_exists_is_refused(wish: dict[str, Any], present: set[str]) 
         plan(**wish, present=present)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the table would be loaded twice into the same target: every row doubled"
-)
 def test_table_named_twice_is_restored_once() -> None:
     made = plan(databases=["shop"], tables=["public.items", "public.items"])
 
     assert [found.name for found in made.databases[0].tables] == ["items"]
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the second restore finds the first one's target when that is already done"
-)
 def test_database_named_twice_has_no_two_restores_to_one_target() -> None:
     targets = [restore.target for restore in plan(databases=["shop", "shop"]).databases]
 
     assert len(targets) == len(set(targets))
 
 
-@pytest.mark.xfail(
-    strict=True, reason="long names are shortened to the same target, found only after hours of loading"
-)
 def test_databases_whose_targets_would_be_one_are_refused_beforehand() -> None:
     alike = [database("d" * 60 + end, schema_part=n, rest_part=n + 1) for n, end in ((2, "a"), (4, "b"))]
 
@@ -127,15 +118,11 @@ def test_databases_whose_targets_would_be_one_are_refused_beforehand() -> None:
         plan(index(*alike))
 
 
-@pytest.mark.xfail(
-    strict=True, reason="PostgreSQL cuts the name at 63 bytes: another database than was asked for"
-)
 def test_new_name_that_postgresql_would_shorten_is_refused() -> None:
     with pytest.raises(RestoreRefused):
         plan(databases=["shop"], new_name="n" * (NAME_LIMIT + 1), present={"n" * NAME_LIMIT})
 
 
-@pytest.mark.xfail(strict=True, reason="the later of two tables with the same label is taken without a word")
 def test_label_that_means_two_tables_is_refused() -> None:
     twins = database(
         "shop", table("b.c", 4, schema="a"), table("c", 5, schema="a.b"), schema_part=2, rest_part=3
