@@ -95,6 +95,9 @@ def plan_restore(
 
 def _refuse_bad_names(targets: Sequence[str]) -> None:
     """PostgreSQL cuts long names without a word: another database than was asked for, or twice the same."""
+    unfit = [target for target in targets if "\0" in target]
+    if unfit:
+        raise RestoreRefused(f"{unfit[0]!r} is no name for a database.")
     long = [target for target in targets if len(target.encode()) > NAME_LIMIT]
     twice = sorted({target for target in targets if targets.count(target) > 1})
     if long or twice:

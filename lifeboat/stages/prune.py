@@ -15,7 +15,13 @@ from lifeboat import clock
 from lifeboat.adapters.store import Store, StoreTarget
 from lifeboat.errors import ChainBroken, PruneRefused, StoreObjectMissing
 from lifeboat.model.catalog import Catalog, merge_ranges
-from lifeboat.model.manifest import ChainLink, PolicyReference, manifest_name, parse_manifest_name
+from lifeboat.model.manifest import (
+    ChainLink,
+    PolicyReference,
+    manifest_name,
+    parse_manifest_name,
+    parse_object_name,
+)
 from lifeboat.model.orphans import Listed, Orphan, find_orphans
 from lifeboat.model.policy_environment import Environment
 from lifeboat.model.prune_record import PrunedBackup, PruneRecord, record_name
@@ -73,8 +79,9 @@ def prune(pruning: Pruning, doubts: Sequence[str] = ()) -> PruneReport:
     """
     with pruning.store.connect() as store:
         view = look(store, pruning.environment_name, pruning.trusted)
+        if resumed := _finish_record(store, view):
+            view = look(store, pruning.environment_name, pruning.trusted)
         catalog = view.catalog(pruning.chain, pruning.trusted, pruning.anchor)
-        resumed = _finish_record(store, view)
         plan = plan_prune(pruning, catalog, (*doubts, *store_clock_doubts(view, catalog)))
         if plan.refusals:
             raise PruneRefused(
@@ -192,7 +199,11 @@ def _write_record(store: Store, pruning: Pruning, view: StoreView, backups: tupl
 
 
 def _reap(store: Store, pruning: Pruning, view: StoreView) -> tuple[tuple[Orphan, ...], tuple[str, ...]]:
-    """Delete orphans past their grace, unless any chain of the environment is in doubt."""
+    """Delete this chain's orphans past their grace, unless any chain of the environment is in doubt.
+
+    Only this chain's: its head is known from off the store, while of another a listing may lack the newest manifest
+    without a gap to show for it, and its parts would look like orphans (F39).
+    """
     catalogs = [view.catalog(chain, pruning.trusted) for chain in view.chains]
     orphans = find_orphans(
         [Listed(stat.name, stat.size, stat.modified) for stat in view.listing],
@@ -203,6 +214,14 @@ def _reap(store: Store, pruning: Pruning, view: StoreView) -> tuple[tuple[Orphan
     if any(catalog.doubts for catalog in catalogs):
         return tuple(orphans), ()
     reaped = tuple(
-        orphan.name for orphan in orphans if orphan.reapable and _delete_object(store, orphan.name)
+        orphan.name
+        for orphan in orphans
+        if orphan.reapable and _is_of(pruning.chain, orphan.name) and _delete_object(store, orphan.name)
     )
     return tuple(orphans), reaped
+
+
+def _is_of(chain: str, name: str) -> bool:
+    """Whether a part's or an index's name is of this chain, and not of one whose name only begins alike."""
+    parsed = parse_object_name(name)
+    return parsed is not None and parsed[0].startswith(f"{chain}-{parsed[1]:%Y%m%dT%H%M%SZ}-")

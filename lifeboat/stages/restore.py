@@ -20,7 +20,6 @@ import psycopg
 from psycopg import sql
 
 from lifeboat import clock
-from lifeboat.adapters import postgres_inventory as inventory
 from lifeboat.adapters.loading import Loader
 from lifeboat.adapters.postgres import PostgresServer, conninfo, server_major
 from lifeboat.errors import RestoreFailed, RestoreRefused
@@ -171,10 +170,10 @@ _RESTORE = ("--exit-on-error", "--no-password", "--no-tablespaces", "--format=cu
 
 def _pg_restore(server: PostgresServer, major: int, database: str, *arguments: str) -> None:
     argv = [server.program("pg_restore", major), *_RESTORE, f"--dbname={conninfo(database)}", *arguments]
-    done = subprocess.run(argv, env=server.environment(), capture_output=True, text=True, check=False)
+    done = subprocess.run(argv, env=server.environment(), capture_output=True, check=False)
     if done.returncode != 0:
         raise RestoreFailed(
-            f"pg_restore {arguments[0]} into {database!r}: {done.stderr.strip()}",
+            f"pg_restore {arguments[0]} into {database!r}: {done.stderr.decode(errors='replace').strip()}",
             hint="The database keeps its .incomplete- name; drop it when you have looked.",
         )
 
@@ -182,15 +181,35 @@ def _pg_restore(server: PostgresServer, major: int, database: str, *arguments: s
 def _selection(server: PostgresServer, major: int, archive: Path) -> tuple[str, ...]:
     """A list file of the archive's entries without what ties tables to others."""
     argv = [server.program("pg_restore", major), "--list", str(archive)]
-    listing = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
-    kept = [line for line in listing.splitlines() if not any(f" {tie} " in line for tie in _TIES)]
+    # Bytes that are no UTF-8 (names of an SQL_ASCII database) go through as they are.
+    listing = subprocess.run(argv, capture_output=True, check=True).stdout.decode(errors="surrogateescape")
+    kept = [line for line in listing.split("\n") if not _is_tie(line)]
     path = archive.with_name("list")
-    path.write_text("\n".join(kept) + "\n")
+    path.write_bytes("\n".join(kept).encode(errors="surrogateescape"))
     return (f"--use-list={path}",)
+
+
+def _is_tie(line: str) -> bool:
+    # A comment on a foreign key says no more than "on a constraint": the comments on all of them go.
+    on_constraint = " COMMENT " in line and " CONSTRAINT " in line
+    return on_constraint or any(f" {tie} " in line for tie in _TIES)
 
 
 def _finish(server: PostgresServer, wanted: DatabaseRestore, name: str) -> list[str]:
     """Give the database its properties, and last of all its name."""
+    try:
+        findings = _give_properties(server, wanted, name)
+    except psycopg.Error as error:
+        raise RestoreFailed(
+            f"{name!r} is restored, but could not become {wanted.target!r}: {' '.join(str(error).split())}",
+            hint="The database keeps its .incomplete- name; rename it yourself when you have looked.",
+        ) from None
+    if wanted.partial:
+        findings.append("only some tables: foreign keys, triggers and sequence values were left out")
+    return findings
+
+
+def _give_properties(server: PostgresServer, wanted: DatabaseRestore, name: str) -> list[str]:
     findings = []
     with server.connect() as session:
         roles = {str(row[0]) for row in session.execute("SELECT rolname FROM pg_roles").fetchall()}
@@ -207,8 +226,6 @@ def _finish(server: PostgresServer, wanted: DatabaseRestore, name: str) -> list[
                 sql.Identifier(name), sql.Identifier(wanted.target)
             )
         )
-    if wanted.partial:
-        findings.append("only some tables: foreign keys, triggers and sequence values were left out")
     return findings
 
 
@@ -261,6 +278,6 @@ def _setting_value(setting: DatabaseSetting) -> sql.Composable:
 
 
 def databases_present(server: PostgresServer) -> list[str]:
-    """Every database of the target, so that the plan can refuse what exists."""
+    """Every database of the target, also templates and closed ones, so that the plan can refuse what exists."""
     with server.connect() as session:
-        return inventory.list_databases(session)
+        return [str(row[0]) for row in session.execute("SELECT datname FROM pg_database").fetchall()]
