@@ -68,8 +68,9 @@ def noise(ship: Ship, megabytes: int) -> None:
     run(
         ship.server,
         "shop",
-        f"""CREATE TABLE noise AS SELECT n, (SELECT string_agg(md5(random()::text || n), '') FROM generate_series(1, 32)) s
-            FROM generate_series(1, {megabytes * 1000}) n""",
+        f"""CREATE TABLE noise AS
+            SELECT row, string_agg(md5(random()::text), '') FROM generate_series(1, {megabytes * 1000}) row,
+            generate_series(1, 32) GROUP BY row""",
     )
 
 
