@@ -77,8 +77,8 @@ def roles(server: PostgresServer) -> list[object]:
     with server.connect() as session:
         inherit = "inherit_option, set_option" if session.info.server_version >= 160000 else "true, true"
         queries = (
-            """SELECT rolname, rolsuper, rolinherit, rolcreaterole, rolcreatedb, rolcanlogin, rolreplication, rolbypassrls,
-                      rolconnlimit, rolvaliduntil, shobj_description(oid, 'pg_authid')
+            """SELECT rolname, rolsuper, rolinherit, rolcreaterole, rolcreatedb, rolcanlogin, rolreplication,
+                      rolbypassrls, rolconnlimit, rolvaliduntil, shobj_description(oid, 'pg_authid')
                FROM pg_roles WHERE oid >= 16384 ORDER BY 1""",
             f"SELECT roleid::regrole::text, member::regrole::text, admin_option, {inherit} FROM pg_auth_members "
             "WHERE member >= 16384 ORDER BY 1, 2",

@@ -108,7 +108,7 @@ DAMAGES: dict[str, Damage] = {
     "one byte short": lambda data: data[:-1],
     "appended": lambda data: data + b"\0",
     "twice": lambda data: data + data,
-    "empty": lambda data: b"",
+    "empty": lambda _: b"",
 }
 
 

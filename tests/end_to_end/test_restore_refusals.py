@@ -82,7 +82,7 @@ def test_a_new_name_that_postgresql_would_not_keep_is_refused(ship: Ship, name: 
     ship.backup()
     before = databases(ship.server)
 
-    with pytest.raises(RestoreRefused, match="no name|longer than 63 bytes"):
+    with pytest.raises(RestoreRefused, match=r"no name|longer than 63 bytes"):
         ship.restore(databases=["shop"], new_name=name)
 
     assert databases(ship.server) == before
@@ -179,7 +179,8 @@ def test_one_table_comes_back_without_what_ties_it_to_others(ship: Ship) -> None
            CREATE MATERIALIZED VIEW m AS SELECT count(*) FROM t; CREATE UNIQUE INDEX on_m ON m (count);
            CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
            CREATE TRIGGER g BEFORE INSERT ON u FOR EACH ROW EXECUTE FUNCTION f();
-           COMMENT ON TRIGGER g ON u IS 'a trigger'; CREATE PUBLICATION p FOR TABLE u; COMMENT ON PUBLICATION p IS 'p'""",
+           COMMENT ON TRIGGER g ON u IS 'a trigger';
+           CREATE PUBLICATION p FOR TABLE u; COMMENT ON PUBLICATION p IS 'p'""",
     )
     ship.backup()
 
@@ -195,7 +196,7 @@ def test_tables_and_databases_that_a_backup_does_not_hold_are_refused(ship: Ship
 
     with pytest.raises(RestoreRefused, match="no database 'fleet'"):
         ship.plan(databases=["fleet"])
-    with pytest.raises(RestoreRefused, match="no table 'public.v'"):
+    with pytest.raises(RestoreRefused, match=r"no table 'public\.v'"):
         ship.plan(databases=["shop"], tables=["public.v"])
     with pytest.raises(RestoreRefused, match="has no main-databases-none"):
         ship.plan("main-databases-none")

@@ -74,7 +74,7 @@ def test_a_producer_whose_backend_is_terminated_commits_nothing(
     killer = threading.Thread(target=terminate_once, args=(ship.server, statement, program))
     before_dumping(monkeypatch, killer.start)
 
-    with pytest.raises(ProducerFailed, match=f"ended by exit status.*(terminating|closed|lost)|{program}"):
+    with pytest.raises(ProducerFailed, match=r"(?s)ended by exit status \d.*terminating connection"):
         ship.backup()
 
     killer.join()
@@ -183,7 +183,7 @@ def test_ddl_that_waits_behind_our_lock_ends_the_backup_by_lock_wait_and_then_go
 
     before_dumping(monkeypatch, alter)
 
-    with pytest.raises(ProducerFailed, match="lock timeout|statement timeout") as failed:
+    with pytest.raises(ProducerFailed, match=r"lock timeout|statement timeout") as failed:
         ship.but(lock_wait=0.7).backup()
     assert "limits.lock_wait" in failed.value.hint
 
@@ -236,7 +236,7 @@ def test_a_program_that_does_nothing_and_says_all_is_well_commits_nothing(
         stub.write_text(f"#!/bin/sh\n{lazy if name == program else real}\n")
         stub.chmod(stub.stat().st_mode | stat.S_IXUSR)
 
-    with pytest.raises(LifeboatError, match="0 bytes|0 of 2 tables"):
+    with pytest.raises(LifeboatError, match=r"0 bytes|0 of 2 tables"):
         ship.but(server=dataclasses.replace(ship.server, programs=str(folder))).backup()
 
     assert committed(ship) == []
