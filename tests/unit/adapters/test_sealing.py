@@ -118,7 +118,9 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 def waits_until(condition: Callable[[], bool], seconds: float = 5.0) -> bool:
     ends = time.monotonic() + seconds
     while time.monotonic() < ends:
-        with contextlib.suppress(psutil.NoSuchProcess):  # a process that was listed may be gone when it is looked at
+        with contextlib.suppress(
+            psutil.NoSuchProcess
+        ):  # a process that was listed may be gone when it is looked at
             if condition():
                 return True
         time.sleep(0.02)
