@@ -1,7 +1,7 @@
 """Snapshot: frozen views of all databases of a server, what they hold, and whether all of it can be read.
 
 A frozen database is a ``REPEATABLE READ`` transaction whose snapshot is exported: every child that dumps it sees the
-same moment. It stays open until the data is sealed, and holds back vacuum for so long (``limits.snapshot_age``).
+same moment. It stays open until the data is sealed, and holds back vacuum for so long.
 """
 
 from __future__ import annotations
