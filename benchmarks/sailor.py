@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,16 +21,12 @@ from lifeboat.adapters.postgres import PostgresServer
 from lifeboat.adapters.spool import Spool
 from lifeboat.adapters.store_sftp import SftpTarget
 from lifeboat.model.manifest import PolicyReference
-from lifeboat.model.parts import Lane
 from lifeboat.model.restore_plan import plan_restore
 from lifeboat.model.signed import Signer, TrustedKeys
-from lifeboat.stages import restore, snapshot
-from lifeboat.stages.batches import lanes_of, turns_of
-from lifeboat.stages.encrypt import account_for, dump_batch
+from lifeboat.stages import restore
+from lifeboat.stages.direct import take_backup
 from lifeboat.stages.fetch import choose, fetch_index, read_catalog
-from lifeboat.stages.publish import publish
-from lifeboat.stages.upload import CheckedBatch, check_batch, upload_batch
-from lifeboat.stages.voyage import Keys, Voyage, backup_id_of, new_run_id
+from lifeboat.stages.voyage import Keys, Voyage, new_run_id
 
 ENVIRONMENT, SERVICE, SOURCE = "demo", "main", "databases"
 TIME_LIMIT = 3600.0
@@ -113,34 +108,12 @@ def back_up(orders: Orders) -> dict[str, float]:
     """Survey to publish. ``data_path`` is snapshot to read-back, ``stages`` the whole; both in seconds."""
     whole = clock.Stopwatch()
     with _voyage(orders) as voyage:
-        census = snapshot.survey(voyage.server, voyage.source, where=voyage.label)
-        data_path = clock.Stopwatch()
-        frozen_turns, checked, backup_id = [], [], ""
-        planned = turns_of(voyage, census)
-        for number, names in enumerate(planned):
-            with snapshot.frozen(
-                voyage.server, names, lock_wait=voyage.environment.limits.lock_wait, findings=census.findings
-            ) as frozen:
-                frozen_turns.append(frozen)
-                backup_id = backup_id or backup_id_of(voyage, frozen.data_timestamp)
-                lanes = lanes_of(voyage, frozen, turn=number, turns=len(planned))
-                with ThreadPoolExecutor(max_workers=len(lanes)) as pool:
-                    sailing = [pool.submit(_carry, voyage, frozen, backup_id, lane) for lane in lanes]
-                    checked += [batch for lane in sailing for batch in lane.result()]
-        published = publish(voyage, backup_id, frozen_turns, checked, {"data_path": data_path.milliseconds()})
+        published = take_backup(voyage)
         return {
             "data_path": published.manifest.timings["data_path"] / 1000,
             "stages": whole.seconds(),
             "plain_bytes": published.manifest.totals.plain_bytes,
         }
-
-
-def _carry(voyage: Voyage, frozen: snapshot.FrozenServer, backup_id: str, lane: Lane) -> list[CheckedBatch]:
-    done = []
-    for batch in lane:
-        sealed = account_for(batch, dump_batch(voyage, frozen, batch), frozen)
-        done.append(check_batch(voyage, upload_batch(voyage, backup_id, sealed)))
-    return done
 
 
 def bring_back(orders: Orders) -> dict[str, float]:

@@ -57,7 +57,7 @@ class PostgresServer(CheckedBlock):
     )
     programs: str | None = Field(
         default=None,
-        description="Folder of pg_dump and psql on the worker; found by the server's version when empty.",
+        description="Folder of pg_dump and pg_dumpall on the worker; found by the server's version when empty.",
     )
     maintenance_database: str = Field(
         default="postgres",

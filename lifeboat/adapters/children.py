@@ -1,6 +1,6 @@
 """Child processes that never outlive the run.
 
-Each child leads a process group of its own, together with what it starts (pg_dump, psql), and holds the
+Each child leads a process group of its own, together with what it starts (pg_dump, pg_dumpall), and holds the
 read end of a *lifeline*: its standard input. One signal ends the whole group at a time limit; and when the run
 dies, in whatever way, the lifeline closes and the child ends its group itself (decision D3; F1, F2).
 
@@ -35,6 +35,7 @@ class Crew:
 
     def __init__(self) -> None:
         self._children: set[Child] = set()
+        self._at_rest: dict[str, list[Child]] = {}
         self._lock = threading.Lock()
         self._dismissed = False
 
@@ -45,18 +46,27 @@ class Crew:
         self.dismiss()
 
     def hire(self, module: str, job: dict[str, Any], *, label: str, deadline: clock.Deadline) -> Child:
-        """Start ``python -m module`` on a job. Raises ``Cancelled`` when the run is already ending."""
-        child = self.enlist(module, label=label, deadline=deadline)
-        child.send(job)
+        """Give a job to a child that runs ``module``: one at rest, or a new ``python -m module``.
+
+        Raises ``Cancelled`` when the run is already ending.
+        """
+        with self._lock:
+            resting = self._at_rest.get(module)
+            child = resting.pop() if resting else self._enlist(module, label)
+        child.begin(job, label=label, deadline=deadline)
         return child
 
-    def enlist(self, module: str, *, label: str, deadline: clock.Deadline) -> Child:
-        """Start ``python -m module`` ahead of its first job, so that its imports cost nobody's time."""
+    def make_ready(self, module: str, count: int) -> None:
+        """Start children ahead of their first job, so that their imports cost nobody's time."""
         with self._lock:
-            if self._dismissed:
-                raise Cancelled(f"{label}: not started, the run is ending")
-            child = Child(self, module, label=label, deadline=deadline)
-            self._children.add(child)
+            resting = self._at_rest.setdefault(module, [])
+            resting += [self._enlist(module, module) for _ in range(count - len(resting))]
+
+    def _enlist(self, module: str, label: str) -> Child:
+        if self._dismissed:
+            raise Cancelled(f"{label}: not started, the run is ending")
+        child = Child(self, module)
+        self._children.add(child)
         return child
 
     def dismiss(self) -> None:
@@ -66,6 +76,11 @@ class Crew:
             children = list(self._children)
         for child in children:
             child.end()
+
+    def rest(self, child: Child) -> None:
+        """Keep a child whose job is done for the next one of its kind."""
+        with self._lock:
+            self._at_rest.setdefault(child.module, []).append(child)
 
     def discharge(self, child: Child) -> None:
         with self._lock:
@@ -77,12 +92,15 @@ class Crew:
 
 
 class Child:
-    """One child process; use as a context manager, and iterate ``events()`` to its end."""
+    """One child process; use as a context manager, and iterate ``events()`` to its end.
 
-    def __init__(self, crew: Crew, module: str, *, label: str, deadline: clock.Deadline) -> None:
+    An event ``done`` or ``failed`` ends a job. After ``done`` the child rests until the crew has another for it.
+    """
+
+    def __init__(self, crew: Crew, module: str) -> None:
         self._crew = crew
-        self.label = label
-        self.deadline = deadline
+        self.module = module
+        self._job_done = False
         self._process = subprocess.Popen(
             [sys.executable, "-m", module],
             stdin=subprocess.PIPE,
@@ -102,11 +120,19 @@ class Child:
     def __exit__(
         self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None
     ) -> None:
+        if kind is None and self._job_done:
+            self._crew.rest(self)
+            return
         if kind is None:
             self._linger()
         self.end()
         self._close()
         self._crew.discharge(self)
+
+    def begin(self, job: dict[str, Any], *, label: str, deadline: clock.Deadline) -> None:
+        """Hand over a job; ``label`` and ``deadline`` are those of this job."""
+        self.label, self.deadline, self._job_done = label, deadline, False
+        self.send(job)
 
     def send(self, message: dict[str, Any]) -> None:
         """Write one line down the lifeline. A child that is gone says so through ``events()``."""
@@ -116,16 +142,18 @@ class Child:
             self._process.stdin.flush()
 
     def events(self) -> Iterator[Event]:
-        """Events until the child closes its output.
+        """Events until the job is over or the child closes its output.
 
         Raises ``TimeLimitExceeded`` after ending the group, ``Cancelled`` when the run ends, and
         ``LifeboatError`` when the child dies without having said why.
         """
         assert self._process.stdout is not None
         descriptor = self._process.stdout.fileno()
+        poll = select.poll()  # select itself knows no descriptor above 1023
+        poll.register(descriptor)
         buffer = b""
         while True:
-            readable, _, _ = select.select([descriptor], [], [], min(1.0, self.deadline.remaining()))
+            readable = poll.poll(1000 * min(1.0, self.deadline.remaining()))
             if self._crew.dismissed:
                 raise Cancelled(f"{self.label}: ended with the run")
             if readable:
@@ -133,8 +161,11 @@ class Child:
                 if not block:
                     break
                 *lines, buffer = (buffer + block).split(b"\n")
-                for line in lines:
-                    yield json.loads(line)
+                for event in map(json.loads, lines):
+                    self._job_done = event["event"] == "done"
+                    yield event
+                    if event["event"] in ("done", "failed"):
+                        return
             elif self.deadline.passed():
                 self.end()
                 raise TimeLimitExceeded(

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import base64
 import pickle
-import queue
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from lifeboat import clock, errors
-from lifeboat.adapters.children import Child, Crew
+from lifeboat.adapters.children import Crew
 from lifeboat.adapters.postgres import PostgresServer
 from lifeboat.adapters.store import StoreTarget
 from lifeboat.model.index import IndexPart, Table
+
+_CHILD = "lifeboat.adapters.loading_child"
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,6 @@ class Loader:
     crew: Crew
     deadline: clock.Deadline
     progress: Callable[[str], None] = lambda _: None
-    _idle: queue.SimpleQueue[Child] = field(default_factory=queue.SimpleQueue, repr=False)
 
     def tables(
         self, part: IndexPart, tables: Sequence[Table], server: PostgresServer, database: str, encoding: str
@@ -67,31 +67,19 @@ class Loader:
             "argv": [],
             "environment": {},
         } | how
-        child = self._borrow()
-        child.send(job)
-        for event in child.events():
-            if event["event"] == "progress":
-                self.progress(f"load {part.name}: {int(event['plain_bytes']) / 2**20:,.0f} MiB")
-                continue
-            self._idle.put(child)
-            if event["event"] == "failed":
-                raise _failure(event)
-            return
+        with self.crew.hire(_CHILD, job, label=f"load {part.name}", deadline=self.deadline) as child:
+            for event in child.events():
+                if event["event"] == "progress":
+                    self.progress(f"load {part.name}: {int(event['plain_bytes']) / 2**20:,.0f} MiB")
+                elif event["event"] == "failed":
+                    raise _failure(event)
+                else:
+                    return
         raise errors.RestoreFailed(f"The child that loaded {part.name} ended without a result.")
 
     def make_ready(self, count: int) -> None:
         """Start children ahead of their first job: they import while the plan is made."""
-        for _ in range(count):
-            self._idle.put(self._enlist())
-
-    def _borrow(self) -> Child:
-        try:
-            return self._idle.get_nowait()
-        except queue.Empty:
-            return self._enlist()
-
-    def _enlist(self) -> Child:
-        return self.crew.enlist("lifeboat.adapters.loading_child", label="load", deadline=self.deadline)
+        self.crew.make_ready(_CHILD, count)
 
 
 def _failure(event: dict[str, Any]) -> errors.LifeboatError:

@@ -19,6 +19,7 @@ from pathlib import Path
 import psycopg
 from psycopg.conninfo import make_conninfo
 
+from lifeboat.adapters import sockets
 from lifeboat.errors import ConfigurationError, PreflightRefused, SourceError
 
 POOLER_PORTS = {6432: "Azure's PgBouncer", 25061: "DigitalOcean's PgBouncer"}
@@ -44,7 +45,7 @@ class PostgresServer:
     tls_ca_file: str | None = None
     maintenance_database: str = "postgres"
     programs: str | None = None
-    """Folder of pg_dump and psql; found by major version when None."""
+    """Folder of pg_dump and pg_dumpall; found by major version when None."""
     connect_timeout: int = 20
 
     def __post_init__(self) -> None:
@@ -79,9 +80,9 @@ class PostgresServer:
                     # Not the database's own: psycopg would hand us bytes for the names of an SQL_ASCII database.
                     client_encoding="UTF8",
                     connect_timeout=self.connect_timeout,
-                    keepalives_idle=30,
-                    keepalives_interval=10,
-                    keepalives_count=3,
+                    keepalives_idle=sockets.IDLE,
+                    keepalives_interval=sockets.INTERVAL,
+                    keepalives_count=sockets.COUNT,
                     options=_SETTINGS,
                     **self._tls(),
                 ),
@@ -122,6 +123,20 @@ class PostgresServer:
         if encoding:
             settings["PGCLIENTENCODING"] = encoding
         return kept | settings
+
+    def copy_settings(self, database: str, options: dict[str, str]) -> dict[str, object]:
+        """What ``copy_streams`` connects with. It holds the password."""
+        return {
+            "host": self.host,
+            "port": self.port,
+            "user": self.user,
+            "password": self.password(),
+            "database": database,
+            "tls_mode": self.tls_mode,
+            "tls_ca_file": self.tls_ca_file,
+            "connect_timeout": self.connect_timeout,
+            "options": {"application_name": "lifeboat", **options},
+        }
 
     def program(self, name: str, major: int) -> str:
         return find_program(name, major, self.programs)

@@ -6,6 +6,7 @@ it wrote.
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -19,21 +20,57 @@ from lifeboat.adapters.spool import Spool
 from lifeboat.errors import LifeboatError, ProducerFailed, SealingFailed, SpoolFull
 
 ZSTD_LEVEL = 1
+SEALING_CHILD = "lifeboat.adapters.sealing_child"
 
 
 @dataclass(frozen=True)
-class Producer:
-    """A program whose standard output is sealed.
+class Program:
+    """A program whose standard output is sealed, as one opaque stream.
 
-    ``tables`` is how many COPY streams it sends, each ended by a line ``\\.``; 0 for one opaque stream.
-    ``environment`` may hold secrets, so no repr shows it.
+    ``environment`` and ``script``, its standard input, may hold secrets, so no repr shows them.
     """
 
     label: str
     argv: tuple[str, ...]
     environment: dict[str, str] = field(repr=False)
     script: str = field(default="", repr=False)
-    tables: int = 0
+
+    def as_job(self) -> dict[str, Any]:
+        return {"label": self.label, "argv": self.argv, "env": self.environment, "script": self.script}
+
+
+@dataclass(frozen=True)
+class CopiedTable:
+    """One ``COPY … TO STDOUT``, rows in ``encoding``."""
+
+    schema: str
+    name: str
+    columns: tuple[str, ...]
+    encoding: str
+
+
+@dataclass(frozen=True)
+class Copies:
+    """Tables that one connection sends, one stream each, after the statements of ``session``.
+
+    ``connection`` holds the password, so no repr shows it.
+    """
+
+    label: str
+    connection: dict[str, Any] = field(repr=False)
+    session: tuple[str, ...]
+    tables: tuple[CopiedTable, ...]
+
+    def as_job(self) -> dict[str, Any]:
+        return {
+            "label": self.label,
+            "connection": self.connection,
+            "session": self.session,
+            "tables": [dataclasses.asdict(table) for table in self.tables],
+        }
+
+
+Producer = Program | Copies
 
 
 @dataclass(frozen=True)
@@ -83,12 +120,12 @@ def seal(
         "output": str(path),
         "recipients": list(recipients),
         "level": ZSTD_LEVEL,
-        "producers": [_as_job(producer) for producer in producers],
+        "producers": [producer.as_job() for producer in producers],
     }
     watch = clock.Stopwatch()
     spool.begin(path)
     try:
-        with crew.hire("lifeboat.adapters.sealing_child", job, label=label, deadline=deadline) as child:
+        with crew.hire(SEALING_CHILD, job, label=label, deadline=deadline) as child:
             result: dict[str, Any] | None = None
             for event in child.events():
                 if event["event"] == "want":
@@ -117,16 +154,6 @@ def seal(
     )
 
 
-def _as_job(producer: Producer) -> dict[str, Any]:
-    return {
-        "label": producer.label,
-        "argv": list(producer.argv),
-        "env": producer.environment,
-        "script": producer.script,
-        "tables": producer.tables,
-    }
-
-
 def _failure(event: dict[str, Any], label: str, spool: Spool) -> LifeboatError:
     if event["kind"] == "producer":
         return ProducerFailed(f"{label}: {event['message']}", hint=_producer_hint(event["message"]))
@@ -142,6 +169,10 @@ def _producer_hint(message: str) -> str:
     # pg_dump's --lock-wait-timeout is a statement timeout while it takes its locks.
     if any(sign in message for sign in ("lock timeout", "statement timeout", "could not obtain lock")):
         return "Another session holds or waits for an exclusive lock; see the finding, or raise limits.lock_wait."
-    if "terminating connection" in message or "server closed the connection" in message:
+    if (
+        "terminating connection" in message
+        or "connection was closed" in message
+        or "server closed the connection" in message
+    ):
         return "The server ended the connection; the next run starts afresh."
     return "Nothing of this source was committed; older backups are untouched."

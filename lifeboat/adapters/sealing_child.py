@@ -8,12 +8,9 @@ accounted for: pyrage can lose its last flush and call it success (reliability Â
 from __future__ import annotations
 
 import contextlib
-import functools
 import hashlib
 import os
-import subprocess
-import threading
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -21,19 +18,12 @@ import pyrage
 import zstandard
 
 from lifeboat.adapters.child_side import Lifeline, tell
+from lifeboat.adapters.copy_streams import copy_tables
+from lifeboat.adapters.producers import EndOfStream, Pieces, ProducerEndedBadly, run_program
 from lifeboat.model.sealed import age_length, parse_age_header
 
-READ = 2**20
 GRANT = 8 * 2**20
 """Sealed bytes written between two permissions of the spool; must equal ``spool.GRANT``."""
-END_OF_TABLE = b"\\.\n"
-"""A line that no COPY text stream can hold: the boundary between two tables of one producer."""
-BOUNDARY = b"\n" + END_OF_TABLE
-STDERR_KEPT = 16_384
-
-
-class ProducerEndedBadly(Exception):
-    pass
 
 
 class Segments:
@@ -45,20 +35,19 @@ class Segments:
         self._begin()
 
     def _begin(self) -> None:
-        self._digest, self.pending, self._rows, self._offset = hashlib.sha256(), 0, 0, self.total
+        self._digest, self.pending, self._offset = hashlib.sha256(), 0, self.total
 
-    def add(self, data: bytes) -> None:
+    def add(self, data: bytes | memoryview) -> None:
         self._digest.update(data)
-        self._rows += data.count(b"\n")
         self.pending += len(data)
         self.total += len(data)
 
-    def end(self) -> None:
+    def end(self, rows: int) -> None:
         self.done.append(
             {
                 "offset": self._offset,
                 "length": self.pending,
-                "rows": self._rows,
+                "rows": rows,
                 "sha256": self._digest.hexdigest(),
             }
         )
@@ -100,82 +89,21 @@ class Producers:
 
     def _compressed(self) -> Generator[bytes, None, None]:
         for job in self._jobs:
-            for chunk in self._run(job):
-                data = self._zstd.compress(chunk)
-                if data:
-                    self.compressed += len(data)
-                    yield data
+            with contextlib.closing(self._pieces_of(job)) as pieces:
+                for piece in pieces:
+                    if isinstance(piece, EndOfStream):
+                        self.segments.end(piece.rows)
+                        continue
+                    self.segments.add(piece)
+                    if data := self._zstd.compress(piece):
+                        self.compressed += len(data)
+                        yield data
         data = self._zstd.flush()
         self.compressed += len(data)
         yield data
 
-    def _run(self, job: dict[str, Any]) -> Iterator[bytes]:
-        process = _start(job)
-        complaints: list[bytes] = []
-        helpers = [
-            threading.Thread(target=_feed, args=(process, job["script"].encode()), daemon=True),
-            threading.Thread(target=_collect, args=(process, complaints), daemon=True),
-        ]
-        for helper in helpers:
-            helper.start()
-        assert process.stdout is not None
-        before = len(self.segments.done)
-        output = iter(functools.partial(os.read, process.stdout.fileno(), READ), b"")
-        try:
-            yield from self._cut(output) if job["tables"] else self._whole(output)
-            status = process.wait()
-        finally:
-            process.kill()
-        helpers[1].join()
-        text = b"".join(complaints).decode("utf-8", "replace").strip()
-        self.complaints.append(text)
-        if status != 0:
-            cause = f"signal {-status}" if status < 0 else f"exit status {status}"
-            raise ProducerEndedBadly(f"{job['label']} ended by {cause}: {text}")
-        found, expected = len(self.segments.done) - before, job["tables"] or 1
-        if found != expected or self.segments.pending:
-            raise ProducerEndedBadly(
-                f"{job['label']} sent {found} of {expected} tables, and {self.segments.pending} bytes that belong "
-                "to none, yet ended with status 0"
-            )
-
-    def _whole(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
-        for chunk in chunks:
-            self.segments.add(chunk)
-            yield chunk
-        self.segments.end()
-
-    def _cut(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
-        """Split at lines that hold only a backslash and a dot; these lines do not enter the part."""
-        carry = b""
-        at_line_start = True
-        for chunk in chunks:
-            data = carry + chunk
-            while True:
-                if at_line_start and data.startswith(END_OF_TABLE):
-                    self.segments.end()
-                    data = data[len(END_OF_TABLE) :]
-                    continue
-                found = data.find(BOUNDARY)
-                if found < 0:
-                    break
-                table = data[: found + 1]
-                self.segments.add(table)
-                yield table
-                self.segments.end()
-                data, at_line_start = data[found + len(BOUNDARY) :], True
-            # A boundary may be split between two reads: keep the few bytes that could begin one.
-            keep = next((n for n in (3, 2, 1) if data and BOUNDARY.startswith(data[-n:])), 0)
-            if at_line_start and len(data) < len(END_OF_TABLE) and END_OF_TABLE.startswith(data):
-                keep = len(data)
-            body, carry = (data[:-keep], data[-keep:]) if keep else (data, b"")
-            if body:
-                self.segments.add(body)
-                yield body
-                at_line_start = body.endswith(b"\n")
-        if carry:
-            self.segments.add(carry)
-            yield carry
+    def _pieces_of(self, job: dict[str, Any]) -> Pieces:
+        return (run_program if "argv" in job else copy_tables)(job, self.complaints)
 
 
 class SealedFile:
@@ -227,30 +155,6 @@ class SealedFile:
         return self._digest.hexdigest()
 
 
-def _start(job: dict[str, Any]) -> subprocess.Popen[bytes]:
-    try:
-        return subprocess.Popen(
-            job["argv"], env=job["env"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        )
-    except OSError as error:
-        raise ProducerEndedBadly(f"{job['label']} could not be started: {error}") from None
-
-
-def _feed(process: subprocess.Popen[bytes], script: bytes) -> None:
-    assert process.stdin is not None
-    with contextlib.suppress(BrokenPipeError), process.stdin as stream:
-        stream.write(script)
-
-
-def _collect(process: subprocess.Popen[bytes], complaints: list[bytes]) -> None:
-    assert process.stderr is not None
-    kept = 0
-    for line in process.stderr:
-        if kept < STDERR_KEPT:
-            complaints.append(line)
-            kept += len(line)
-
-
 def seal(job: dict[str, Any], lifeline: Lifeline) -> dict[str, Any]:
     """Seal one part; raises with the part still on disk (``main`` removes it)."""
     recipients = [pyrage.x25519.Recipient.from_str(recipient) for recipient in job["recipients"]]
@@ -267,7 +171,12 @@ def seal(job: dict[str, Any], lifeline: Lifeline) -> dict[str, Any]:
     digest = output.close()
     header = parse_age_header(output.head)
     expected = age_length(header.length, producers.compressed)
-    if not producers.finished or output.size != expected or header.x25519_stanzas != len(recipients):
+    if (
+        not producers.finished
+        or producers.segments.pending
+        or output.size != expected
+        or header.x25519_stanzas != len(recipients)
+    ):
         raise ValueError(
             f"the sealed part has {output.size} bytes and {header.x25519_stanzas} recipients, "
             f"expected {expected} and {len(recipients)}"
@@ -282,8 +191,13 @@ def seal(job: dict[str, Any], lifeline: Lifeline) -> dict[str, Any]:
 
 
 def main() -> None:
+    """Job after job, until the run ends: starting costs more than most parts do."""
     lifeline = Lifeline()
-    job = lifeline.job()
+    while True:
+        carry_out(lifeline.job(), lifeline)
+
+
+def carry_out(job: dict[str, Any], lifeline: Lifeline) -> None:
     try:
         result = seal(job, lifeline)
     except Exception as error:  # noqa: BLE001 - told to the parent, which raises it

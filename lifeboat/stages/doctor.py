@@ -25,10 +25,9 @@ from lifeboat.errors import LifeboatError
 from lifeboat.model.outcome import human_bytes
 from lifeboat.model.policy_environment import Environment
 from lifeboat.model.policy_sources import PostgresSource
-from lifeboat.stages.snapshot import SKEW_LIMIT, take_census
+from lifeboat.stages.snapshot import PROGRAMS, SKEW_LIMIT, take_census
 from lifeboat.stages.voyage import Keys, spool_root
 
-PROGRAMS = ("pg_dump", "pg_dumpall", "psql")
 LOSSES_SHOWN = 5
 
 

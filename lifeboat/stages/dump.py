@@ -1,7 +1,7 @@
 """Dump: which program produces the bytes of a part, and what its complaints mean.
 
 ``schema``, ``rest`` and ``globals`` come from pg_dump and pg_dumpall of the server's own major; ordinary tables from
-psql's ``COPY``, with the session settings that pg_dump uses. What COPY takes is excluded from ``rest`` by name, so
+``COPY``, with the session settings that pg_dump uses. What COPY takes is excluded from ``rest`` by name, so
 that the two together are whole by construction: a table we did not list is in ``rest``.
 """
 
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from lifeboat.adapters.postgres import PostgresServer, conninfo
 from lifeboat.adapters.postgres_inventory import TableFacts
-from lifeboat.adapters.sealing import Producer
+from lifeboat.adapters.sealing import CopiedTable, Copies, Producer, Program
 from lifeboat.errors import PreflightRefused, ProducerFailed
 from lifeboat.model.index import IndexFinding
 from lifeboat.model.parts import PartKind, PlannedPart
@@ -21,14 +21,14 @@ from lifeboat.stages.snapshot import FrozenDatabase, FrozenServer
 ARGUMENT_LIMIT = 1_500_000
 """Bytes of arguments we dare to pass; Linux takes 2 MiB. From PostgreSQL 17 a filter is read from standard input."""
 
-_SESSION = """\
-SET search_path = '';
-SET datestyle = ISO;
-SET intervalstyle = POSTGRES;
-SET extra_float_digits = 3;
-SET synchronize_seqscans = off;
-SET row_security = off;
-"""
+_SESSION = (
+    "SET search_path = ''",
+    "SET datestyle = ISO",
+    "SET intervalstyle = POSTGRES",
+    "SET extra_float_digits = 3",
+    "SET synchronize_seqscans = off",
+    "SET row_security = off",
+)
 
 # Complaints that change nothing about the dump. Anything else is a finding; "not dumped" is a failure.
 _HARMLESS = (
@@ -52,7 +52,7 @@ def producer(
     return _archive(part.kind, database, frozen, server, lock_wait_ms)
 
 
-def _globals(frozen: FrozenServer, server: PostgresServer) -> Producer:
+def _globals(frozen: FrozenServer, server: PostgresServer) -> Program:
     argv = (
         server.program("pg_dumpall", frozen.major),
         "--globals-only",
@@ -61,12 +61,12 @@ def _globals(frozen: FrozenServer, server: PostgresServer) -> Producer:
         "--no-password",
         f"--database={server.maintenance_database}",
     )
-    return Producer(label="pg_dumpall roles", argv=argv, environment=server.environment())
+    return Program(label="pg_dumpall roles", argv=argv, environment=server.environment())
 
 
 def _archive(
     kind: PartKind, database: FrozenDatabase, frozen: FrozenServer, server: PostgresServer, lock_wait_ms: int
-) -> Producer:
+) -> Program:
     argv = [
         server.program("pg_dump", frozen.major),
         "--format=custom",
@@ -92,7 +92,7 @@ def _archive(
                 hint="PostgreSQL 17 and later have no such limit.",
             )
         argv += ["--section=data", *excluded]
-    return Producer(
+    return Program(
         label=f"pg_dump {kind} of {database.name}",
         argv=(*argv, f"--dbname={conninfo(database.name)}"),
         # The patterns above are UTF-8, so pg_dump must speak it, too; only SQL_ASCII can be converted from nothing.
@@ -109,48 +109,35 @@ def _tables(
     frozen: FrozenServer,
     server: PostgresServer,
     lock_wait_ms: int,
-) -> Producer:
-    # Names are written in UTF-8; the rows come in the database's own encoding, byte for byte as they are stored.
-    stored = f"(ENCODING '{database.properties.encoding}')"
-    copies = "".join(f"COPY {copy_target(table)} TO STDOUT {stored};\n\\echo '\\\\.'\n" for table in tables)
-    script = (
-        f"{_SESSION}BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY;\n"
-        f"SET TRANSACTION SNAPSHOT '{database.snapshot_id}';\n{copies}COMMIT;\n"
-    )
-    argv = (
-        server.program("psql", frozen.major),
-        "--no-psqlrc",
-        "--quiet",
-        "--no-password",
-        # A snapshot that cannot be imported must stop the script, or COPY would read another moment.
-        "--set=ON_ERROR_STOP=1",
-        "--file=-",
-        f"--dbname={conninfo(database.name)}",
-    )
-    options = (
-        f"-c statement_timeout=0 -c idle_in_transaction_session_timeout=0 -c lock_timeout={lock_wait_ms}"
-    )
+) -> Copies:
+    options = {
+        "statement_timeout": "0",
+        "idle_in_transaction_session_timeout": "0",
+        "lock_timeout": str(lock_wait_ms),
+    }
     if frozen.major >= 17:
-        options += " -c transaction_timeout=0"
+        options["transaction_timeout"] = "0"
     label = tables[0].label if len(tables) == 1 else f"{len(tables)} tables"
-    return Producer(
+    return Copies(
         label=f"copy {label} of {database.name}",
-        argv=argv,
-        environment=server.environment(options=options, encoding="UTF8"),
-        script=script,
-        tables=len(tables),
+        connection=server.copy_settings(database.name, options),
+        # A snapshot that cannot be imported ends the connection's work: COPY must never read another moment.
+        session=(
+            *_SESSION,
+            "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY",
+            f"SET TRANSACTION SNAPSHOT '{database.snapshot_id}'",
+        ),
+        # Names travel in UTF-8; the rows in the database's own encoding, byte for byte as they are stored.
+        tables=tuple(
+            CopiedTable(table.schema_name, table.name, table.columns, database.properties.encoding)
+            for table in tables
+        ),
     )
 
 
 def quoted(name: str) -> str:
-    """A quoted identifier, for a script that psql reads."""
+    """A quoted identifier, for a pattern of pg_dump."""
     return '"' + name.replace('"', '""') + '"'
-
-
-def copy_target(table: TableFacts) -> str:
-    """``"schema"."table" ("a","b")``; without a list when there are no columns to list, as pg_dump does."""
-    columns = f" ({','.join(map(quoted, table.columns))})" if table.columns else ""
-    return f"{quoted(table.schema_name)}.{quoted(table.name)}{columns}"
 
 
 def table_pattern(table: TableFacts) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lifeboat.adapters.sealing import SealedPart, seal
+from lifeboat.adapters.sealing import SEALING_CHILD, SealedPart, seal
 from lifeboat.errors import SealingFailed
 from lifeboat.model.index import IndexFinding, Table
 from lifeboat.model.parts import Batch, PartKind, PlannedPart
@@ -33,6 +33,11 @@ class SealedBatch:
     @property
     def size(self) -> int:
         return sum(part.sealed.size for part in self.parts)
+
+
+def make_ready(voyage: Voyage) -> None:
+    """Start the sealing children while the source is surveyed and frozen: their imports then cost nobody's time."""
+    voyage.crew.make_ready(SEALING_CHILD, voyage.source.streams)
 
 
 def dump_batch(voyage: Voyage, frozen: FrozenServer, batch: Batch) -> tuple[DumpedPart, ...]:

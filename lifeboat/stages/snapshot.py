@@ -21,6 +21,8 @@ from lifeboat.errors import PreflightRefused, SourceError
 from lifeboat.model.index import DatabaseProperties, IndexFinding
 from lifeboat.model.policy_sources import PostgresSource
 
+PROGRAMS = ("pg_dump", "pg_dumpall")
+"""What must be there in the server's own major version."""
 SKEW_LIMIT = dt.timedelta(minutes=5)
 """Beyond this, prune is blocked and the backup carries a finding (F35)."""
 
@@ -101,7 +103,7 @@ def survey(server: PostgresServer, source: PostgresSource, *, where: str) -> Cen
     with server.connect() as session:
         major = server_major(session)
         present = inventory.list_databases(session)
-    for program in ("pg_dump", "pg_dumpall", "psql"):
+    for program in PROGRAMS:
         server.program(program, major)
     return take_census(present, source, where=where)
 

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from support import sailing
 from support.harbour import NEWEST, Harbour, make_ship, run
 from support.postgres import MAJORS, dump_text
 from support.sailing import Ship
@@ -21,6 +20,7 @@ from support.servers import FixedPassword
 from lifeboat.adapters import postgres_inventory as inventory
 from lifeboat.adapters.postgres import PostgresServer, find_program
 from lifeboat.errors import LifeboatError, PreflightRefused, ProducerFailed, PruneRefused, SourceError
+from lifeboat.stages import direct
 
 pytestmark = pytest.mark.postgres
 
@@ -40,21 +40,21 @@ def committed(ship: Ship) -> list[str]:
 
 def before_dumping(monkeypatch: pytest.MonkeyPatch, action: Callable[[], object]) -> None:
     """Do something once, when the snapshot is taken and before the first part is dumped."""
-    original, once = sailing.dump_batch, threading.Lock()
+    original, once = direct.dump_batch, threading.Lock()
 
     def dump_batch(*arguments: object) -> object:
         if once.acquire(blocking=False):
             action()
         return original(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(sailing, "dump_batch", dump_batch)
+    monkeypatch.setattr(direct, "dump_batch", dump_batch)
 
 
 def as_user(server: PostgresServer, user: str) -> PostgresServer:
     return dataclasses.replace(server, user=user, password=FixedPassword("secret"))
 
 
-@pytest.mark.parametrize("program", ["pg_dump", "psql"])
+@pytest.mark.parametrize("program", ["pg_dump", "copy"])
 def test_a_producer_whose_backend_is_terminated_commits_nothing(
     ship: Ship, monkeypatch: pytest.MonkeyPatch, program: str
 ) -> None:
@@ -70,11 +70,13 @@ def test_a_producer_whose_backend_is_terminated_commits_nothing(
         "SELECT lo_from_bytea(0, decode(repeat('ab', 4000000), 'hex')) FROM generate_series(1, 4)",
     )
     first = ship.backup().manifest.backup_id
-    statement = "COPY %" if program == "psql" else "%"
+    statement = "COPY %" if program == "copy" else "%"
     killer = threading.Thread(target=terminate_once, args=(ship.server, statement, program))
     before_dumping(monkeypatch, killer.start)
 
-    with pytest.raises(ProducerFailed, match=r"(?s)ended by exit status \d.*terminating connection"):
+    with pytest.raises(
+        ProducerFailed, match=r"(?s)(ended by exit status \d|copy .* failed).*terminating connection"
+    ):
         ship.backup()
 
     killer.join()
@@ -221,7 +223,7 @@ def test_a_source_that_lost_its_rows_is_suspect_and_displaces_nothing(ship: Ship
     assert restored.rows == 2500
 
 
-@pytest.mark.parametrize("program", ["pg_dump", "psql", "pg_dumpall"])
+@pytest.mark.parametrize("program", ["pg_dump", "pg_dumpall"])
 def test_a_program_that_does_nothing_and_says_all_is_well_commits_nothing(
     ship: Ship, tmp_path: Path, program: str
 ) -> None:
@@ -229,14 +231,14 @@ def test_a_program_that_does_nothing_and_says_all_is_well_commits_nothing(
     bin_folder = Path(find_program("pg_dump", NEWEST)).parent
     folder = tmp_path / "bin"
     folder.mkdir()
-    for name in ("pg_dump", "psql", "pg_dumpall"):
+    for name in ("pg_dump", "pg_dumpall"):
         stub = folder / name
         real = f'exec "{bin_folder / name}" "$@"'
         lazy = f'case "$1" in --version) {real};; esac; cat > /dev/null; exit 0'
         stub.write_text(f"#!/bin/sh\n{lazy if name == program else real}\n")
         stub.chmod(stub.stat().st_mode | stat.S_IXUSR)
 
-    with pytest.raises(LifeboatError, match=r"0 bytes|0 of 2 tables"):
+    with pytest.raises(LifeboatError, match="0 bytes"):
         ship.but(server=dataclasses.replace(ship.server, programs=str(folder))).backup()
 
     assert committed(ship) == []

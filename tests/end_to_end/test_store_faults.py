@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import sailing
 from support.harbour import NEWEST, run
 from support.postgres import dump_text
 from support.sailing import Ship
@@ -36,6 +35,7 @@ from lifeboat.errors import (
     StoreObjectMissing,
     StoreUnreachable,
 )
+from lifeboat.stages import direct
 
 pytestmark = pytest.mark.postgres
 
@@ -226,18 +226,18 @@ def test_two_backups_of_one_source_at_once_both_commit(ship: Ship, tmp_path: Pat
     """F24: no lock; the place in the chain goes to one, and the other links behind it."""
     ships = [ship.but(folder=tmp_path / name) for name in ("one", "two")]
     meeting = threading.Barrier(2)
-    original = sailing.publish
+    original = direct.publish
 
     def publish(*arguments: Any) -> Any:
         meeting.wait(60)
         return original(*arguments)
 
-    sailing.publish = publish
+    direct.publish = publish
     try:
         with ThreadPoolExecutor(2) as pool:
             published = [future.result() for future in [pool.submit(one.backup) for one in ships]]
     finally:
-        sailing.publish = original
+        direct.publish = original
 
     assert sorted(found.manifest.sequence for found in published) == [1, 2]
     assert len({found.manifest.backup_id for found in published}) == 2
@@ -248,15 +248,15 @@ def test_a_writer_that_slept_between_snapshot_and_publish_links_behind_the_other
     ship: Ship, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """F24: stopped for as long as two others take, it neither overwrites nor forks."""
-    original = sailing.publish
+    original = direct.publish
 
     def publish(*arguments: Any) -> Any:
-        monkeypatch.setattr(sailing, "publish", original)
+        monkeypatch.setattr(direct, "publish", original)
         others = [ship.backup().manifest.sequence for _ in range(2)]
         assert others == [1, 2]
         return original(*arguments)
 
-    monkeypatch.setattr(sailing, "publish", publish)
+    monkeypatch.setattr(direct, "publish", publish)
 
     late = ship.backup().manifest
 
@@ -277,13 +277,13 @@ def test_an_sshd_that_restarts_between_steps_is_not_noticed(
     with account() as user, running_sshd(user) as nas:
         ship = dataclasses.replace(ship, store=nas.target())
         for step in ("upload_batch", "check_batch", "publish"):
-            original = getattr(sailing, step)
+            original = getattr(direct, step)
 
             def restarted(*arguments: Any, original: Any = original, **settings: Any) -> Any:
                 nas.restart()
                 return original(*arguments, **settings)
 
-            monkeypatch.setattr(sailing, step, restarted)
+            monkeypatch.setattr(direct, step, restarted)
 
         ship.but(streams=1).backup()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import signal
 import subprocess
@@ -182,7 +181,7 @@ def test_a_run_that_is_ended_leaves_no_children_and_commits_nothing(
         [sys.executable, "-c", script], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:
-        children = _wait_for_children(run.pid)
+        children = _children_once_copying(harbour, run.pid)
         watch = clock.Stopwatch()
         run.send_signal(how)
         run.wait(30)
@@ -199,15 +198,16 @@ def test_a_run_that_is_ended_leaves_no_children_and_commits_nothing(
     assert outcome.state == "committed"
 
 
-def _wait_for_children(pid: int) -> list[psutil.Process]:
+def _children_once_copying(harbour: Harbour, pid: int) -> list[psutil.Process]:
     deadline = clock.Deadline.after(40)
-    while not deadline.passed():
-        children = psutil.Process(pid).children(recursive=True)
-        for child in children:
-            with contextlib.suppress(psutil.Error):  # short-lived ones come and go
-                if "psql" in " ".join(child.cmdline()):
-                    return children
-        clock.sleep(0.05)
+    with harbour.cluster.server.connect() as session:
+        while not deadline.passed():
+            copying = session.execute(
+                "SELECT 1 FROM pg_stat_activity WHERE state = 'active' AND query LIKE 'COPY %'"
+            ).fetchall()
+            if copying:
+                return psutil.Process(pid).children(recursive=True)
+            clock.sleep(0.05)
     raise AssertionError("the dump never began")
 
 

@@ -6,7 +6,6 @@ import contextlib
 import dataclasses
 import datetime as dt
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,14 +23,12 @@ from lifeboat.model.restore_plan import RestorePlan, plan_restore
 from lifeboat.model.retention import RetentionPlan, Verdict
 from lifeboat.model.signed import Signer, TrustedKeys
 from lifeboat.stages import prune as prune_stage
-from lifeboat.stages import restore, snapshot
-from lifeboat.stages.batches import lanes_of, turns_of
-from lifeboat.stages.encrypt import account_for, dump_batch
+from lifeboat.stages import restore
+from lifeboat.stages.direct import take_backup
 from lifeboat.stages.fetch import choose, fetch_index, read_catalog
 from lifeboat.stages.keygen import new_identity, new_signing_key
-from lifeboat.stages.publish import Published, publish
-from lifeboat.stages.upload import CheckedBatch, check_batch, upload_batch
-from lifeboat.stages.voyage import Keys, Voyage, backup_id_of, new_run_id
+from lifeboat.stages.publish import Published
+from lifeboat.stages.voyage import Keys, Voyage, new_run_id
 
 
 @dataclass
@@ -104,37 +101,9 @@ class Ship:
 
     def backup(self) -> Published:
         with self.voyage() as voyage:
-            published = self.take(voyage)
+            published = take_backup(voyage)
         self.anchor = published.head
         return published
-
-    def take(self, voyage: Voyage) -> Published:
-        """Snapshot to publish, lanes side by side."""
-        census = snapshot.survey(voyage.server, voyage.source, where=voyage.label)
-        watch = clock.Stopwatch()
-        frozen_turns, checked, backup_id = [], [], ""
-        planned = turns_of(voyage, census)
-        for number, names in enumerate(planned):
-            with snapshot.frozen(
-                voyage.server, names, lock_wait=voyage.environment.limits.lock_wait, findings=census.findings
-            ) as frozen:
-                frozen_turns.append(frozen)
-                backup_id = backup_id or backup_id_of(voyage, frozen.data_timestamp)
-
-                def carry(
-                    lane: Sequence[object], frozen: object = frozen, backup_id: str = backup_id
-                ) -> list[CheckedBatch]:
-                    done = []
-                    for batch in lane:
-                        sealed = account_for(batch, dump_batch(voyage, frozen, batch), frozen)
-                        done.append(check_batch(voyage, upload_batch(voyage, backup_id, sealed)))
-                    return done
-
-                lanes = lanes_of(voyage, frozen, turn=number, turns=len(planned))
-                with ThreadPoolExecutor(max_workers=len(lanes)) as pool:
-                    for future in [pool.submit(carry, lane) for lane in lanes]:
-                        checked += future.result()
-        return publish(voyage, backup_id, frozen_turns, checked, {"data_path": watch.milliseconds()})
 
     def prune(self) -> prune_stage.PruneReport:
         with self.voyage() as voyage:

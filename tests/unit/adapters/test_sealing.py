@@ -21,13 +21,10 @@ import psutil
 import pyrage
 import pytest
 import zstandard
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from lifeboat import clock
-from lifeboat.adapters import sealing_child
 from lifeboat.adapters.children import Crew
-from lifeboat.adapters.sealing import Producer, Progress, SealedPart, Segment, seal
+from lifeboat.adapters.sealing import Producer, Program, Progress, SealedPart, Segment, seal
 from lifeboat.adapters.spool import GRANT, Spool
 from lifeboat.errors import (
     Cancelled,
@@ -39,27 +36,23 @@ from lifeboat.errors import (
 )
 from lifeboat.model.sealed import age_length, parse_age_header
 
-END = b"\\.\n"
 IDENTITIES = [pyrage.x25519.Identity.generate() for _ in range(2)]
 RECIPIENTS = [str(identity.to_public()) for identity in IDENTITIES]
 PATH_ONLY = {"PATH": os.environ["PATH"]}
 
 
-def python(
-    code: str, *, tables: int = 0, script: str = "", environment: dict[str, str] | None = None
-) -> Producer:
+def python(code: str, *, script: str = "", environment: dict[str, str] | None = None) -> Program:
     """A producer that runs this Python."""
-    return Producer(
+    return Program(
         label="a producer",
         argv=(sys.executable, "-S", "-c", code),
         environment=PATH_ONLY if environment is None else environment,
         script=script,
-        tables=tables,
     )
 
 
-def cat(file: Path, *, tables: int = 0) -> Producer:
-    return Producer(label=f"cat {file.name}", argv=("cat", str(file)), environment=PATH_ONLY, tables=tables)
+def cat(file: Path) -> Program:
+    return Program(label=f"cat {file.name}", argv=("cat", str(file)), environment=PATH_ONLY)
 
 
 def opened(path: Path, identity: pyrage.x25519.Identity = IDENTITIES[0]) -> bytes:
@@ -70,13 +63,13 @@ def opened(path: Path, identity: pyrage.x25519.Identity = IDENTITIES[0]) -> byte
     return plain
 
 
-def segments_of(tables: Sequence[bytes]) -> tuple[Segment, ...]:
-    """What the index must say about these tables."""
+def segments_of(*streams: bytes) -> tuple[Segment, ...]:
+    """What must be said about these opaque streams."""
     offset, found = 0, []
-    for table in tables:
-        digest = hashlib.sha256(table).hexdigest()
-        found.append(Segment(offset=offset, length=len(table), rows=table.count(b"\n"), sha256=digest))
-        offset += len(table)
+    for stream in streams:
+        digest = hashlib.sha256(stream).hexdigest()
+        found.append(Segment(offset=offset, length=len(stream), rows=0, sha256=digest))
+        offset += len(stream)
     return tuple(found)
 
 
@@ -157,9 +150,7 @@ def test_opaque_stream_opens_to_the_same_bytes_with_every_identity(bench: Bench,
 
     assert opened(part.path, IDENTITIES[0]) == payload
     assert opened(part.path, IDENTITIES[1]) == payload
-    assert part.segments == (
-        Segment(0, len(payload), payload.count(b"\n"), hashlib.sha256(payload).hexdigest()),
-    )
+    assert part.segments == segments_of(payload)
     assert part.plain_bytes == len(payload)
 
 
@@ -184,17 +175,14 @@ def test_producer_without_output_gives_a_whole_part_of_no_bytes(bench: Bench) ->
     part = bench.seal(python("pass"))
 
     assert opened(part.path) == b""
-    assert part.segments == segments_of([b""])
+    assert part.segments == segments_of(b"")
 
 
-def test_producers_of_one_part_follow_each_other(bench: Bench, tmp_path: Path) -> None:
-    tables = [b"1\ta\n", b"", b"2\tb\n3\tc\n"]
-    (tmp_path / "copies").write_bytes(b"".join(table + END for table in tables))
+def test_producers_of_one_part_follow_each_other(bench: Bench) -> None:
+    part = bench.seal(python("print('schema')"), python("pass"), python("print('rest')"))
 
-    part = bench.seal(python("print('schema')"), cat(tmp_path / "copies", tables=3), python("print('rest')"))
-
-    assert opened(part.path) == b"schema\n" + b"".join(tables) + b"rest\n"
-    assert part.segments == segments_of([b"schema\n", *tables, b"rest\n"])
+    assert opened(part.path) == b"schema\nrest\n"
+    assert part.segments == segments_of(b"schema\n", b"", b"rest\n")
 
 
 def test_script_reaches_the_producer_whole(bench: Bench) -> None:
@@ -241,111 +229,6 @@ def test_progress_counts_up_to_what_was_sealed(bench: Bench) -> None:
     assert len(seen) == 4, "one for every GRANT bytes, and the last"
 
 
-# --- boundaries between the tables of one producer
-
-
-def cut(chunks: Sequence[bytes]) -> tuple[bytes, tuple[Segment, ...], int]:
-    """Split these chunks in this process: the plaintext, the segments, the bytes that belong to none."""
-    producers = sealing_child.Producers([], level=1)
-    out = b"".join(producers._cut(chunks))
-    return out, tuple(Segment(**each) for each in producers.segments.done), producers.segments.pending
-
-
-LINES = st.lists(
-    st.sampled_from([b"", b"\\", b"\\\\.", b"\\.x", b"\\N", b"1\ta", b".", b"x\\.", b"\\n\\.", b"\xff\x00"]),
-    max_size=5,
-)
-TABLES = st.lists(LINES.map(lambda lines: b"".join(line + b"\n" for line in lines)), min_size=1, max_size=6)
-
-
-@settings(max_examples=400)
-@given(TABLES, st.lists(st.integers(1, 6), min_size=1, max_size=8))
-def test_tables_are_split_alike_whatever_the_reads_happen_to_bring(
-    tables: list[bytes], lengths: list[int]
-) -> None:
-    stream = b"".join(table + END for table in tables)
-    chunks: list[bytes] = []
-    at = 0
-    while at < len(stream):
-        length = lengths[len(chunks) % len(lengths)]
-        chunks.append(stream[at : at + length])
-        at += length
-
-    assert cut(chunks) == (b"".join(tables), segments_of(tables), 0)
-
-
-@given(TABLES, st.integers(1, 3))
-def test_stream_that_stops_early_keeps_its_last_bytes_pending(tables: list[bytes], missing: int) -> None:
-    stream = b"".join(table + END for table in tables)[:-missing]
-
-    out, segments, pending = cut([stream])
-
-    assert segments == segments_of(tables[:-1])
-    assert len(out) == sum(segment.length for segment in segments) + pending
-    assert pending == len(tables[-1]) + 3 - missing
-
-
-@pytest.mark.parametrize("edge", range(-4, 5))
-def test_boundary_at_the_edge_of_a_full_read_splits_exactly(edge: int) -> None:
-    tables = [b"x" * (sealing_child.READ + edge - 1) + b"\n", b"", b"\n\n", b"last\n"]
-    stream = b"".join(table + END for table in tables)
-    reads = [stream[at : at + sealing_child.READ] for at in range(0, len(stream), sealing_child.READ)]
-
-    assert cut(reads) == (b"".join(tables), segments_of(tables), 0)
-
-
-ODD_PIECES = """
-import os, random, sys, time
-pieces = random.Random(int(sys.argv[2]))
-data = open(sys.argv[1], "rb").read()
-while data:
-    size = pieces.choice([1, 2, 3, 4, 5, 64, 4096, 70000])
-    os.write(1, data[:size])
-    data = data[size:]
-    if pieces.random() < 0.02:
-        time.sleep(0.001)
-"""
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_tables_written_in_odd_pieces_are_sealed_whole(bench: Bench, tmp_path: Path, seed: int) -> None:
-    chance = random.Random(seed)
-    lines = [
-        b"",
-        b"\\",
-        b"\\.\\",
-        b"12\tthree",
-        b"x" * 900,
-        chance.randbytes(50).replace(b"\n", b"").hex().encode(),
-    ]
-    tables = [
-        b"".join(chance.choice(lines) + b"\n" for _ in range(chance.choice([0, 0, 1, 7, 800])))
-        for _ in range(25)
-    ]
-    (tmp_path / "copies").write_bytes(b"".join(table + END for table in tables))
-    producer = Producer(
-        label="copies",
-        argv=(sys.executable, "-S", "-c", ODD_PIECES, str(tmp_path / "copies"), str(seed)),
-        environment=PATH_ONLY,
-        tables=len(tables),
-    )
-
-    part = bench.seal(producer)
-
-    assert opened(part.path) == b"".join(tables)
-    assert part.segments == segments_of(tables)
-
-
-def test_large_table_between_small_ones_is_cut_exactly(bench: Bench, tmp_path: Path) -> None:
-    tables = [b"1\n", random.Random(7).randbytes(3 * 2**20).replace(b"\\", b"/") + b"\n", b"", b"\n" * 5]
-    (tmp_path / "copies").write_bytes(b"".join(table + END for table in tables))
-
-    part = bench.seal(cat(tmp_path / "copies", tables=4))
-
-    assert part.segments == segments_of(tables)
-    assert part.segments[3].rows == 5, "a table without columns sends one empty line for each row"
-
-
 # --- producers that fail
 
 
@@ -382,30 +265,8 @@ def test_second_producer_that_fails_takes_the_whole_part_with_it(bench: Bench) -
     assert bench.nothing_left()
 
 
-@pytest.mark.parametrize(
-    ("sent", "tables"),
-    [
-        (b"1\n\\.\n", 2),
-        (b"", 1),
-        (b"1\n\\.\n2\n", 2),
-        (b"1\n\\.\n2\n\\.\n", 1),
-        (b"1\n\\.\nCOMMIT\n", 1),
-        (b"1\n\\.", 1),
-    ],
-)
-def test_producer_that_sends_another_number_of_tables_fails_though_it_ends_well(
-    bench: Bench, tmp_path: Path, sent: bytes, tables: int
-) -> None:
-    (tmp_path / "copies").write_bytes(sent)
-
-    with pytest.raises(ProducerFailed, match=f"of {tables} tables"):
-        bench.seal(cat(tmp_path / "copies", tables=tables))
-
-    assert bench.nothing_left()
-
-
 def test_missing_producer_is_named(bench: Bench) -> None:
-    missing = Producer(label="pg_dump schema of shop", argv=("/nowhere/pg_dump",), environment=PATH_ONLY)
+    missing = Program(label="pg_dump schema of shop", argv=("/nowhere/pg_dump",), environment=PATH_ONLY)
 
     with pytest.raises(ProducerFailed, match=r"could not be started: .*'/nowhere/pg_dump'"):
         bench.seal(missing)
@@ -414,7 +275,7 @@ def test_missing_producer_is_named(bench: Bench) -> None:
 
 
 def test_producer_with_too_many_arguments_is_reported(bench: Bench) -> None:
-    endless = Producer(label="pg_dump", argv=("true", *(["x" * 100_000] * 40)), environment=PATH_ONLY)
+    endless = Program(label="pg_dump", argv=("true", *(["x" * 100_000] * 40)), environment=PATH_ONLY)
 
     with pytest.raises(ProducerFailed, match="Argument list too long"):
         bench.seal(endless)
@@ -541,9 +402,9 @@ def test_part_waits_for_room_and_goes_on_when_another_is_released(tmp_path: Path
 # --- ends: time limits, cancelled runs, dead runs
 
 
-def hung(mark: str) -> Producer:
+def hung(mark: str) -> Program:
     """A shell that has written something, ignores polite signals, and waits with a child of its own."""
-    return Producer(
+    return Program(
         label="hung",
         argv=("sh", "-c", f"trap '' TERM INT PIPE; echo begun; sleep 1000 & : {mark}; wait", mark),
         environment=PATH_ONLY,
@@ -638,7 +499,7 @@ def test_killed_sealing_child_takes_its_producer_with_it(bench: Bench, mark: str
 
 
 def test_killed_producer_fails_its_part_at_once(bench: Bench, mark: str) -> None:
-    waiting = Producer(label="copy", argv=("sh", "-c", "exec sleep 1000", mark), environment=PATH_ONLY)
+    waiting = Program(label="copy", argv=("sh", "-c", "exec sleep 1000", mark), environment=PATH_ONLY)
 
     with sealing_aside(bench, waiting) as caught:
         assert waits_until(lambda: len(sleepers()) == 1)
@@ -654,12 +515,12 @@ import sys, threading
 from pathlib import Path
 from lifeboat import clock
 from lifeboat.adapters.children import Crew
-from lifeboat.adapters.sealing import Producer, seal
+from lifeboat.adapters.sealing import Program, seal
 from lifeboat.adapters.spool import GRANT, Spool
 mark, root, *recipients = sys.argv[1:]
 script = "trap '' TERM INT PIPE; echo begun; sleep 1000 & : " + mark + "; wait"
 with Spool(Path(root), "doomed", limit=2 * GRANT) as spool, Crew() as crew:
-    producer = Producer(label="hung", argv=("sh", "-c", script, mark), environment={"PATH": "/usr/bin:/bin"})
+    producer = Program(label="hung", argv=("sh", "-c", script, mark), environment={"PATH": "/usr/bin:/bin"})
     seal([producer], spool.path(1), recipients=recipients, spool=spool, crew=crew,
          deadline=clock.Deadline.after(60), label="x")
 """
@@ -688,7 +549,7 @@ def test_killed_run_leaves_no_child_and_no_producer(tmp_path: Path, mark: str) -
 
 def test_secrets_of_a_producer_show_in_no_argument_repr_or_error(bench: Bench, mark: str) -> None:
     secret = "S3CRET-canary-" + "x7" * 8
-    producer = Producer(
+    producer = Program(
         label="copy",
         argv=("sh", "-c", "sleep 1; exit 1", mark),
         environment=PATH_ONLY | {"PGPASSWORD": secret},

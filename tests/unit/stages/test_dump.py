@@ -14,12 +14,11 @@ from support.examples import EPOCH, database
 
 from lifeboat.adapters.postgres import PostgresServer
 from lifeboat.adapters.postgres_inventory import TableFacts
-from lifeboat.adapters.sealing import Producer
+from lifeboat.adapters.sealing import CopiedTable, Copies, Program
 from lifeboat.errors import PreflightRefused, ProducerFailed
 from lifeboat.model.parts import PartKind, PlannedPart
 from lifeboat.stages.dump import (
     ARGUMENT_LIMIT,
-    copy_target,
     judge_complaints,
     producer,
     quoted,
@@ -43,7 +42,7 @@ def installed(server: PostgresServer, major: int) -> PostgresServer:
     assert server.programs is not None
     folder = Path(server.programs) / str(major)
     folder.mkdir(exist_ok=True)
-    for name in ("pg_dump", "pg_dumpall", "psql"):
+    for name in ("pg_dump", "pg_dumpall"):
         program = folder / name
         program.write_text(f"#!/bin/sh\necho '{name} (PostgreSQL) {major}.3'\n")
         program.chmod(0o755)
@@ -82,8 +81,16 @@ def part(kind: PartKind, *tables: int, name: str = "shop") -> PlannedPart:
     return PlannedPart(7, kind, "" if kind is PartKind.GLOBALS else name, tables, 1)
 
 
-def made(server: PostgresServer, planned: PlannedPart, views: FrozenServer) -> Producer:
-    return producer(planned, views, installed(server, views.major), lock_wait_ms=30_000)
+def made(server: PostgresServer, planned: PlannedPart, views: FrozenServer) -> Program:
+    program = producer(planned, views, installed(server, views.major), lock_wait_ms=30_000)
+    assert isinstance(program, Program)
+    return program
+
+
+def copies(server: PostgresServer, views: FrozenServer, *tables: int, name: str = "shop") -> Copies:
+    found = producer(part(PartKind.TABLES, *tables, name=name), views, server, lock_wait_ms=30_000)
+    assert isinstance(found, Copies)
+    return found
 
 
 def database_of(argv: Sequence[str]) -> str:
@@ -91,7 +98,10 @@ def database_of(argv: Sequence[str]) -> str:
     return str(conninfo_to_dict(option)["dbname"])
 
 
-@pytest.mark.parametrize("kind", list(PartKind))
+PROGRAMS = [PartKind.GLOBALS, PartKind.SCHEMA, PartKind.REST]
+
+
+@pytest.mark.parametrize("kind", PROGRAMS)
 def test_password_travels_in_the_environment_only(server: PostgresServer, kind: PartKind) -> None:
     program = made(server, part(kind, 0), frozen(facts("orders", "id")))
 
@@ -100,14 +110,20 @@ def test_password_travels_in_the_environment_only(server: PostgresServer, kind: 
     assert "--no-password" in program.argv, "a program that asks for a password waits for ever"
 
 
+def test_password_of_a_connection_shows_nowhere(server: PostgresServer) -> None:
+    found = copies(server, frozen(facts("orders", "id")), 0)
+
+    assert found.connection["password"] == PASSWORD
+    assert PASSWORD not in repr(found)
+
+
 def test_roles_are_dumped_without_their_passwords(server: PostgresServer) -> None:
     program = made(server, part(PartKind.GLOBALS), frozen())
 
     assert {"--globals-only", "--no-role-passwords"} <= set(program.argv)
-    assert program.tables == 0
 
 
-@pytest.mark.parametrize("kind", [PartKind.SCHEMA, PartKind.REST, PartKind.TABLES])
+@pytest.mark.parametrize("kind", [PartKind.SCHEMA, PartKind.REST])
 def test_database_whose_name_is_a_connection_string_is_meant_by_name(
     server: PostgresServer, kind: PartKind
 ) -> None:
@@ -117,6 +133,7 @@ def test_database_whose_name_is_a_connection_string_is_meant_by_name(
     program = made(server, part(kind, 0, name=HOSTILE), views)
 
     assert database_of(program.argv) == HOSTILE
+    assert copies(server, views, 0, name=HOSTILE).connection["database"] == HOSTILE
 
 
 @pytest.mark.parametrize("kind", [PartKind.SCHEMA, PartKind.REST])
@@ -171,51 +188,42 @@ def test_more_names_than_a_command_line_takes_are_refused_before_postgresql_17(
     assert made(server, part(PartKind.REST), frozen(*many, major=18)).script.count("\n") == len(many)
 
 
-def test_tables_are_copied_in_order_each_with_its_end_marker(server: PostgresServer) -> None:
+def test_tables_are_copied_in_the_order_of_the_part(server: PostgresServer) -> None:
     views = frozen(facts("orders", "id", "note"), facts("unused", "x"), facts("no_columns"))
 
-    program = made(server, part(PartKind.TABLES, 2, 0), views)
-
-    assert program.tables == 2
-    assert program.script.splitlines()[-5:] == [
-        """COPY "public"."no_columns" TO STDOUT (ENCODING 'UTF8');""",
-        r"\echo '\\.'",
-        """COPY "public"."orders" ("id","note") TO STDOUT (ENCODING 'UTF8');""",
-        r"\echo '\\.'",
-        "COMMIT;",
-    ]
-    assert "unused" not in program.script
+    assert copies(server, views, 2, 0).tables == (
+        CopiedTable("public", "no_columns", (), "UTF8"),
+        CopiedTable("public", "orders", ("id", "note"), "UTF8"),
+    )
 
 
-def test_rows_come_in_the_encoding_they_are_stored_in_and_names_in_utf8(server: PostgresServer) -> None:
+def test_rows_come_in_the_encoding_they_are_stored_in_and_names_of_archives_in_utf8(
+    server: PostgresServer,
+) -> None:
     views = frozen(facts("größe", "id"), encoding="LATIN1")
 
-    program = made(server, part(PartKind.TABLES, 0), views)
-
-    assert 'COPY "public"."größe" ("id") TO STDOUT (ENCODING \'LATIN1\');' in program.script
-    assert program.environment["PGCLIENTENCODING"] == "UTF8"
+    assert copies(server, views, 0).tables == (CopiedTable("public", "größe", ("id",), "LATIN1"),)
     assert made(server, part(PartKind.REST), views).environment["PGCLIENTENCODING"] == "UTF8"
 
 
 def test_tables_are_read_at_the_frozen_moment_or_not_at_all(server: PostgresServer) -> None:
-    program = made(server, part(PartKind.TABLES, 0), frozen(facts("orders", "id")))
+    session = copies(server, frozen(facts("orders", "id")), 0).session
 
-    begin = program.script.index("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY;")
-    assert begin < program.script.index("SET TRANSACTION SNAPSHOT '00000003-0000001B-1';")
-    assert {"--set=ON_ERROR_STOP=1", "--no-psqlrc", "--file=-"} <= set(program.argv)
-    assert "row_security = off" in program.script, "hidden rows must be an error and no silence"
+    assert session[-2:] == (
+        "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY",
+        "SET TRANSACTION SNAPSHOT '00000003-0000001B-1'",
+    )
+    assert "SET row_security = off" in session, "hidden rows must be an error and no silence"
 
 
 @pytest.mark.parametrize(("major", "transaction"), [(15, False), (16, False), (17, True), (18, True)])
 def test_server_side_time_limits_are_off_while_copying(
     server: PostgresServer, major: int, transaction: bool
 ) -> None:
-    options = made(server, part(PartKind.TABLES, 0), frozen(facts("orders"), major=major)).environment[
-        "PGOPTIONS"
-    ]
+    options = copies(server, frozen(facts("orders"), major=major), 0).connection["options"]
 
-    assert "statement_timeout=0" in options and "lock_timeout=30000" in options
-    assert ("transaction_timeout=0" in options) is transaction
+    assert options["statement_timeout"] == "0" and options["lock_timeout"] == "30000"
+    assert ("transaction_timeout" in options) is transaction
 
 
 def test_program_of_another_major_version_is_refused(server: PostgresServer) -> None:
@@ -239,7 +247,6 @@ def test_program_of_another_major_version_is_refused(server: PostgresServer) -> 
 )
 def test_names_are_quoted_so_that_nothing_in_them_is_special(name: str, expected: str) -> None:
     assert quoted(name) == expected
-    assert copy_target(facts(name, name)) == f'"public".{expected} ({expected})'
     assert table_pattern(facts(name)) == f'"public".{expected}'
 
 
