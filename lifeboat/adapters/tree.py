@@ -7,44 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import Protocol
 
+from lifeboat.model.tree import Entry, EntryKind, walk_order
 
-class EntryKind(StrEnum):
-    FILE = "file"
-    DIRECTORY = "directory"
-    SYMLINK = "symlink"
-    HARDLINK = "hardlink"
-    """Another name of a file that the walk gave before; ``target`` is that name."""
-    SPECIAL = "special"
-    """A device, FIFO or socket: counted and skipped (F44)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One name of a tree. ``size`` in bytes, 0 unless a file; ``mtime_ns`` since 1970, UTC.
-
-    ``mode`` (permission bits with setuid, setgid, sticky), ``uid`` and ``gid`` are None where the tree has none.
-    ``etag`` is whatever else changes with the content, empty where there is nothing. ``target`` is what a symlink
-    points to, as it is written there, or the first name of a hard link.
-    """
-
-    path: bytes
-    kind: EntryKind
-    size: int = 0
-    mtime_ns: int = 0
-    mode: int | None = None
-    uid: int | None = None
-    gid: int | None = None
-    etag: str = ""
-    target: bytes = b""
-
-
-def walk_order(path: bytes) -> bytes:
-    """What a walk is sorted by: name by name from the top, so that a directory comes right before what it holds."""
-    return path.replace(b"/", b"\0")
+__all__ = ["Entry", "EntryKind", "OpenFile", "Tree", "TreeTarget", "walk_order"]
 
 
 class OpenFile(Protocol):
