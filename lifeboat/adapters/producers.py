@@ -28,13 +28,27 @@ class ProducerEndedBadly(Exception):
 
 
 @dataclass(frozen=True)
+class Framing:
+    """Bytes of the part that belong to no stream: a tar header, or padding."""
+
+    data: bytes
+
+
+@dataclass(frozen=True)
 class EndOfStream:
-    """``rows`` is how many the server says it sent; 0 for an opaque stream."""
+    """``rows`` is how many the server says it sent; 0 for an opaque stream. ``facts`` is what else is to be told."""
 
-    rows: int
+    rows: int = 0
+    facts: dict[str, Any] | None = None
 
 
-Pieces = Generator[bytes | memoryview | EndOfStream, None, None]
+@dataclass(frozen=True)
+class Discard:
+    """What came since the last end is no stream after all: its bytes stay, and nothing will point to them."""
+
+
+Piece = bytes | bytearray | memoryview | Framing | EndOfStream | Discard
+Pieces = Generator[Piece, None, None]
 
 
 def run_program(job: dict[str, Any], complaints: list[str]) -> Pieces:
@@ -62,7 +76,7 @@ def run_program(job: dict[str, Any], complaints: list[str]) -> Pieces:
     if status != 0:
         cause = f"signal {-status}" if status < 0 else f"exit status {status}"
         raise ProducerEndedBadly(f"{job['label']} ended by {cause}: {text}")
-    yield EndOfStream(0)
+    yield EndOfStream()
 
 
 def _read(descriptor: int) -> Iterator[memoryview]:

@@ -6,8 +6,10 @@ it wrote.
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import errno
+import pickle
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +19,9 @@ from lifeboat import clock
 from lifeboat.adapters.child_side import GO
 from lifeboat.adapters.children import Crew
 from lifeboat.adapters.spool import Spool
+from lifeboat.adapters.tree import TreeTarget
 from lifeboat.errors import LifeboatError, ProducerFailed, SealingFailed, SpoolFull
+from lifeboat.model.tree import Entry
 
 ZSTD_LEVEL = 1
 SEALING_CHILD = "lifeboat.adapters.sealing_child"
@@ -36,7 +40,13 @@ class Program:
     script: str = field(default="", repr=False)
 
     def as_job(self) -> dict[str, Any]:
-        return {"label": self.label, "argv": self.argv, "env": self.environment, "script": self.script}
+        return {
+            "kind": "program",
+            "label": self.label,
+            "argv": self.argv,
+            "env": self.environment,
+            "script": self.script,
+        }
 
 
 @dataclass(frozen=True)
@@ -63,6 +73,7 @@ class Copies:
 
     def as_job(self) -> dict[str, Any]:
         return {
+            "kind": "copies",
             "label": self.label,
             "connection": self.connection,
             "session": self.session,
@@ -70,17 +81,40 @@ class Copies:
         }
 
 
-Producer = Program | Copies
+@dataclass(frozen=True)
+class Pack:
+    """Files of a tree, one tar member and one stream each, in this order.
+
+    ``watched``: the tree lives while it is read, so each file is looked at again afterwards (F46).
+    """
+
+    label: str
+    tree: TreeTarget
+    entries: tuple[Entry, ...] = field(repr=False)
+    watched: bool
+
+    def as_job(self) -> dict[str, Any]:
+        return {
+            "kind": "pack",
+            "label": self.label,
+            "tree": base64.b64encode(pickle.dumps(self.tree)).decode(),
+            "entries": [entry.to_json() for entry in self.entries],
+            "watched": self.watched,
+        }
+
+
+Producer = Program | Copies | Pack
 
 
 @dataclass(frozen=True)
 class Segment:
-    """One table, or one opaque stream, inside a part's plaintext. Offsets and lengths in bytes."""
+    """One table, one file, or one opaque stream, inside a part's plaintext. Offsets and lengths in bytes."""
 
     offset: int
     length: int
     rows: int
     sha256: str
+    facts: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,16 @@ import zstandard
 
 from lifeboat.adapters.child_side import Lifeline, tell
 from lifeboat.adapters.copy_streams import copy_tables
-from lifeboat.adapters.producers import EndOfStream, Pieces, ProducerEndedBadly, run_program
+from lifeboat.adapters.packing import pack_files
+from lifeboat.adapters.producers import (
+    Discard,
+    EndOfStream,
+    Framing,
+    Piece,
+    Pieces,
+    ProducerEndedBadly,
+    run_program,
+)
 from lifeboat.model.sealed import age_length, parse_age_header
 
 GRANT = 8 * 2**20
@@ -37,20 +46,27 @@ class Segments:
     def _begin(self) -> None:
         self._digest, self.pending, self._offset = hashlib.sha256(), 0, self.total
 
-    def add(self, data: bytes | memoryview) -> None:
+    def add(self, data: bytes | bytearray | memoryview) -> None:
         self._digest.update(data)
         self.pending += len(data)
         self.total += len(data)
 
-    def end(self, rows: int) -> None:
-        self.done.append(
-            {
-                "offset": self._offset,
-                "length": self.pending,
-                "rows": rows,
-                "sha256": self._digest.hexdigest(),
-            }
-        )
+    def skip(self, data: bytes) -> None:
+        """Bytes between two streams."""
+        self.total += len(data)
+        self._offset = self.total
+
+    def discard(self) -> None:
+        self._begin()
+
+    def end(self, rows: int, facts: dict[str, Any] | None) -> None:
+        told = {
+            "offset": self._offset,
+            "length": self.pending,
+            "rows": rows,
+            "sha256": self._digest.hexdigest(),
+        }
+        self.done.append(told | {"facts": facts} if facts else told)
         self._begin()
 
 
@@ -91,19 +107,33 @@ class Producers:
         for job in self._jobs:
             with contextlib.closing(self._pieces_of(job)) as pieces:
                 for piece in pieces:
-                    if isinstance(piece, EndOfStream):
-                        self.segments.end(piece.rows)
-                        continue
-                    self.segments.add(piece)
-                    if data := self._zstd.compress(piece):
+                    if data := self._zstd.compress(self._accounted(piece)):
                         self.compressed += len(data)
                         yield data
         data = self._zstd.flush()
         self.compressed += len(data)
         yield data
 
+    def _accounted(self, piece: Piece) -> bytes | bytearray | memoryview:
+        """The bytes of a piece, after its stream's books were kept."""
+        match piece:
+            case EndOfStream():
+                self.segments.end(piece.rows, piece.facts)
+            case Discard():
+                self.segments.discard()
+            case Framing():
+                self.segments.skip(piece.data)
+                return piece.data
+            case _:
+                self.segments.add(piece)
+                return piece
+        return b""
+
     def _pieces_of(self, job: dict[str, Any]) -> Pieces:
-        return (run_program if "argv" in job else copy_tables)(job, self.complaints)
+        return _PRODUCERS[job["kind"]](job, self.complaints)
+
+
+_PRODUCERS = {"program": run_program, "copies": copy_tables, "pack": pack_files}
 
 
 class SealedFile:

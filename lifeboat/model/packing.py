@@ -1,8 +1,8 @@
 """Which files travel and which stay where yesterday's backup put them: full backups at the price of the changes.
 
-A file whose size, mtime, mode and etag are as they were is *carried*: the new backup names the part that holds it. A part
-that has become too empty is left behind, and what still lives in it travels again; so a change touches few parts, and
-no part is kept for ever for one last file. Pure; entries and members come sorted in ``walk_order``.
+A file whose size, mtime, mode and etag are as they were is *carried*: the new backup names the part that holds it. A
+part that has become too empty is left behind, and what still lives in it travels again; so a change touches few parts,
+and no part is kept for ever for one last file. Pure; entries and members come sorted in ``walk_order``.
 """
 
 from __future__ import annotations
