@@ -37,7 +37,7 @@ benchmark: $(INSTALLED)  ## measure Lifeboat beside what one would use instead
 lock:  ## pin what pyproject.toml asks for, with hashes (needs uv)
 	@command -v uv >/dev/null || { echo 'make lock needs uv: python3 -m pip install uv' >&2; exit 1; }
 	@uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
-	  --extra azure --extra development --extra embedded \
+	  --extra azure --extra s3 --extra development --extra embedded \
 	  --custom-compile-command 'make lock' --output-file requirements.lock
 
 clean:  ## remove everything that these verbs made

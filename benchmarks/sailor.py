@@ -26,7 +26,7 @@ from lifeboat.model.signed import Signer, TrustedKeys
 from lifeboat.stages import restore
 from lifeboat.stages.direct import take_backup
 from lifeboat.stages.fetch import choose, fetch_index, read_catalog
-from lifeboat.stages.voyage import Keys, Voyage, new_run_id
+from lifeboat.stages.voyage import Keys, ServerVoyage, new_run_id
 
 ENVIRONMENT, SERVICE, SOURCE = "demo", "main", "databases"
 TIME_LIMIT = 3600.0
@@ -68,7 +68,7 @@ class Orders:
 
 
 @contextmanager
-def _voyage(orders: Orders) -> Iterator[Voyage]:
+def _voyage(orders: Orders) -> Iterator[ServerVoyage]:
     """The demonstration policy with the benchmark's databases, and every other setting as it comes."""
     policy = read_policy(Path("demo"))
     environment = policy.environment(ENVIRONMENT)
@@ -85,7 +85,7 @@ def _voyage(orders: Orders) -> Iterator[Voyage]:
     run_id = new_run_id()
     spool_limit = environment.spool.limit
     with Spool(Path(orders.folder) / "spool", run_id, limit=spool_limit) as spool, Crew() as crew:
-        yield Voyage(
+        yield ServerVoyage(
             environment_name=ENVIRONMENT,
             service=SERVICE,
             source_name=SOURCE,

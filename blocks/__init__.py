@@ -11,5 +11,14 @@ from blocks.nas_store import NasStore
 from blocks.postgres_server import PostgresServer
 from blocks.recipients import Recipients
 from blocks.signing_key import SigningKey
+from blocks.signing_public_keys import SigningPublicKeys
 
-__all__ = ["IndexIdentity", "LocalStore", "NasStore", "PostgresServer", "Recipients", "SigningKey"]
+__all__ = [
+    "IndexIdentity",
+    "LocalStore",
+    "NasStore",
+    "PostgresServer",
+    "Recipients",
+    "SigningKey",
+    "SigningPublicKeys",
+]

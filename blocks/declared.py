@@ -8,7 +8,15 @@ from typing import Any, Final
 
 from pydantic import Field, ValidationError
 
-from blocks import IndexIdentity, LocalStore, NasStore, PostgresServer, Recipients, SigningKey
+from blocks import (
+    IndexIdentity,
+    LocalStore,
+    NasStore,
+    PostgresServer,
+    Recipients,
+    SigningKey,
+    SigningPublicKeys,
+)
 from blocks.checked import CheckedBlock
 from lifeboat.errors import PolicyError, Problem
 from lifeboat.model.manifest import Slug, Value
@@ -19,7 +27,15 @@ from lifeboat.model.policy_values import did_you_mean
 
 KINDS: Final[dict[str, type[CheckedBlock]]] = {
     kind.get_block_type_slug(): kind
-    for kind in (PostgresServer, NasStore, LocalStore, Recipients, SigningKey, IndexIdentity)
+    for kind in (
+        PostgresServer,
+        NasStore,
+        LocalStore,
+        Recipients,
+        SigningKey,
+        SigningPublicKeys,
+        IndexIdentity,
+    )
 }
 """Our block types, by slug."""
 

@@ -15,6 +15,7 @@ from blocks.nas_store import NasStore
 from blocks.postgres_server import PostgresServer as PostgresServerBlock
 from blocks.recipients import Recipients
 from blocks.signing_key import SigningKey
+from blocks.signing_public_keys import SigningPublicKeys
 from lifeboat.adapters.postgres import PostgresServer
 from lifeboat.adapters.store import StoreTarget
 from lifeboat.adapters.store_sftp import SftpTarget
@@ -22,7 +23,7 @@ from lifeboat.errors import ConfigurationError
 from lifeboat.model.manifest import chain_name
 from lifeboat.model.policy_environment import Environment, RecipientRule
 from lifeboat.model.policy_sources import PostgresSource
-from lifeboat.model.signed import TrustedKeys
+from lifeboat.model.signed import Signer, TrustedKeys
 from lifeboat.stages.voyage import Keys, fingerprint
 
 
@@ -69,7 +70,8 @@ def load_keys(environment_name: str, environment: Environment) -> Keys:
     """What a backup worker may hold: recipients as the policy wants them, signing key, index identity."""
     recipients = tuple(_load(Recipients, environment_name).recipients)
     refuse_other_recipients(environment_name, recipients, environment.recipients)
-    signing = _load(SigningKey, environment_name)
+    signer, trusted = _load(SigningKey, environment_name).signer(), load_trusted(environment_name)
+    refuse_untrusted_signer(environment_name, signer, trusted)
     index = _load(IndexIdentity, environment_name)
     if index.recipient() in recipients:
         raise ConfigurationError(
@@ -79,16 +81,31 @@ def load_keys(environment_name: str, environment: Environment) -> Keys:
         )
     return Keys(
         recipients=recipients,
-        signer=signing.signer(),
-        trusted=signing.trusted(),
+        signer=signer,
+        trusted=trusted,
         index_identity=index.identity.get_secret_value(),
         index_recipient=index.recipient(),
     )
 
 
 def load_trusted(environment_name: str) -> TrustedKeys:
-    """The keys whose signatures count in an environment."""
-    return _load(SigningKey, environment_name).trusted()
+    """The keys whose signatures count in an environment; the private one stays where it is."""
+    return _load(SigningPublicKeys, environment_name).trusted()
+
+
+def load_index_identity(environment_name: str) -> str:
+    """The identity that opens an environment's indexes and nothing else."""
+    return _load(IndexIdentity, environment_name).identity.get_secret_value()
+
+
+def refuse_untrusted_signer(environment_name: str, signer: Signer, trusted: TrustedKeys) -> None:
+    """Raise ``ConfigurationError`` if nobody would trust what the signer signs."""
+    if signer.key_id not in trusted.keys:
+        raise ConfigurationError(
+            f"The signing-public-keys block {environment_name!r} lacks key {signer.key_id}, with which the signing-key "
+            "block signs: no backup of it would be trusted.",
+            hint="Add the public key that `lifeboat keygen signing` printed, and keep the earlier ones.",
+        )
 
 
 def refuse_other_recipients(

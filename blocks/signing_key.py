@@ -5,22 +5,21 @@ from __future__ import annotations
 from pydantic import Field, SecretStr
 
 from blocks.checked import DOCUMENTATION, CheckedBlock, prefect_logo
-from lifeboat.model.signed import Signer, TrustedKeys
+from lifeboat.model.signed import Signer
 
 
 class SigningKey(CheckedBlock):
-    """The Ed25519 key that signs an environment's manifests, and the public keys of those before it.
+    """The Ed25519 key that signs an environment's manifests; whom to trust is in signing-public-keys.
 
     Attributes:
-        private_key: The present key.
-        earlier_public_keys: Those in use before.
+        private_key: The key.
 
     Example:
-        Check signatures:
+        Find out under which id it signs:
         ```python
         from blocks import SigningKey
 
-        trusted = SigningKey.load("BLOCK_NAME").trusted()
+        key_id = SigningKey.load("BLOCK_NAME").signer().key_id
         ```
     """
 
@@ -32,18 +31,10 @@ class SigningKey(CheckedBlock):
     private_key: SecretStr = Field(
         description="Ed25519 private key in PEM, made by `lifeboat keygen signing`."
     )
-    earlier_public_keys: list[str] = Field(
-        default_factory=list,
-        description="Public keys in PEM that signed before; kept as long as a backup or record they signed.",
-    )
 
     def signer(self) -> Signer:
         """What signs new manifests and prune records."""
         return Signer.from_pem(self.private_key.get_secret_value())
 
-    def trusted(self) -> TrustedKeys:
-        """The keys whose signatures count: the present one and the earlier ones."""
-        return TrustedKeys.from_pems(self.signer().public_pem, *self.earlier_public_keys)
-
     def _check(self) -> None:
-        self.trusted()
+        self.signer()

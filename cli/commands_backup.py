@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cli.options import DEFAULT_POLICY, AsJson, EnvironmentName, PolicyName, split_source
-from cli.output import Output, instant, table
+from cli.output import Output, bars, instant, table
+from lifeboat.errors import SourcesFailed
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -41,18 +45,43 @@ def backup(
     require_api()
     from flows.backup import backup_environment
 
-    with prefect_errors():
-        outcomes = backup_environment(environment, policy=policy, only=only or [])
     output = Output(as_json)
-    output.result(outcomes, _table(outcomes))
+    try:
+        with prefect_errors(under_way=True), _progress_shown(output):
+            outcomes = backup_environment(environment, policy=policy, only=only or [])
+    except SourcesFailed as error:
+        if not as_json:  # there the error itself carries the outcomes: one document
+            _tell(output, error.outcomes)
+        raise
+    _tell(output, outcomes)
     if all(outcome.state == "skipped" for outcome in outcomes):
         output.message("Skipped: a newer good backup covers this slot already.")
+
+
+@contextlib.contextmanager
+def _progress_shown(output: Output) -> Iterator[None]:
+    """A bar for each source while it is dumped, if somebody sits at the terminal."""
+    if output.as_json or not (sys.stdout.isatty() and sys.stderr.isatty()):
+        yield
+        return
+    from cli.prefect_api import log_console
+    from tasks.progress import watched_by
+
+    with (
+        bars(log_console()) as move,
+        watched_by(lambda label, standing: move(label, standing.fraction, str(standing))),
+    ):
+        yield
+
+
+def _tell(output: Output, outcomes: Sequence[SourceOutcome]) -> None:
+    output.result(outcomes, _table(outcomes))
     for outcome in outcomes:
         for finding in outcome.findings:
             output.message(f"{outcome.service}/{outcome.source}: {finding}")
 
 
-def _table(outcomes: list[SourceOutcome]) -> RenderableType:
+def _table(outcomes: Sequence[SourceOutcome]) -> RenderableType:
     from lifeboat.model.outcome import human_bytes
 
     columns = [

@@ -47,7 +47,7 @@ def index(out: OutFile = Path("lifeboat-index.txt"), as_json: AsJson = False) ->
 
 @keygen.command()
 def signing(out: OutFile = Path("lifeboat-signing.pem"), as_json: AsJson = False) -> None:
-    """An Ed25519 key that signs manifests: for the signing-key block."""
+    """An Ed25519 key that signs manifests: for the signing-key block, and its public half for signing-public-keys."""
     from lifeboat.stages.keygen import new_signing_key
 
     pair = new_signing_key()
@@ -56,7 +56,8 @@ def signing(out: OutFile = Path("lifeboat-signing.pem"), as_json: AsJson = False
         out,
         as_json,
         pair.public_pem,
-        "For the signing-key block: private_key: {file: …}. Keep the public key for good.",
+        "For the signing-key block: private_key: {file: …}. What is printed goes into the public_keys of the "
+        "signing-public-keys block, beside the earlier ones.",
     )
 
 

@@ -142,13 +142,13 @@ def _chain_tables(data: dict[str, Any]) -> list[RenderableType]:
 
 
 def _open_index(opened: OpenEnvironment, manifest: Manifest) -> Index:
-    from blocks.harbour import load_keys
+    from blocks.harbour import load_index_identity
     from cli.prefect_api import prefect_errors
     from lifeboat.stages.fetch import fetch_index
 
     with prefect_errors():
-        keys = load_keys(opened.name, opened.environment)
-    return fetch_index(opened.store, manifest, [keys.index_identity])
+        identity = load_index_identity(opened.name)
+    return fetch_index(opened.store, manifest, [identity])
 
 
 def _manifest_table(entry: Entry) -> RenderableType:

@@ -131,6 +131,7 @@ def register_blocks(folder: Path, postgres: Cluster, store: dict[str, str]) -> P
             },
             {"type": "recipients", "name": "demo", "fields": {"recipients": [operations.recipient, escrow.recipient]}},
             {"type": "signing-key", "name": "demo", "fields": {"private_key": {"environment": "DEMO_SIGNING_KEY"}}},
+            {"type": "signing-public-keys", "name": "demo", "fields": {"public_keys": [signing.public_pem]}},
             {"type": "index-identity", "name": "demo", "fields": {"identity": {"environment": "DEMO_INDEX_IDENTITY"}}},
         ]
     }  # fmt: skip

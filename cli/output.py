@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime as dt
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lifeboat.errors import LifeboatError, PolicyError
+from lifeboat.errors import LifeboatError, PolicyError, SourcesFailed
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -52,10 +53,13 @@ class Output:
 
 
 def error_as_data(error: LifeboatError) -> dict[str, Any]:
-    """``{"error": {"kind", "message", "hint"}}``; a ``PolicyError`` also has its ``problems``."""
+    """``{"error": {"kind", "message", "hint"}}``; a ``PolicyError`` also has its ``problems``, a ``SourcesFailed`` the
+    ``outcomes`` of the run."""
     told: dict[str, Any] = {"kind": type(error).__name__, "message": error.message, "hint": error.hint}
     if isinstance(error, PolicyError):
         told["problems"] = [dataclasses.asdict(problem) for problem in error.problems]
+    if isinstance(error, SourcesFailed):
+        told["outcomes"] = error.outcomes
     return {"error": told}
 
 
@@ -66,6 +70,33 @@ def console(*, stderr: bool = False) -> Console:
     stream = sys.stderr if stderr else sys.stdout
     width = max(Console(file=stream).width, LEAST_WIDTH) if stream.isatty() else WIDTH_WITHOUT_TERMINAL
     return Console(file=stream, highlight=False, width=width)
+
+
+@contextlib.contextmanager
+def bars(screen: Console) -> Iterator[Callable[[str, float, str], None]]:
+    """One bar for each label, gone at the end. Yields what moves them: label, fraction from 0 to 1, what to say."""
+    from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn
+    from rich.theme import Theme
+
+    columns = (
+        TextColumn("{task.fields[label]}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[told]}"),
+    )
+    shown: dict[str, TaskID] = {}
+    # The theme of somebody else's console, Prefect's, may know nothing of bars.
+    with (
+        screen.use_theme(Theme()),
+        Progress(*columns, console=screen, transient=True, refresh_per_second=4) as progress,
+    ):
+
+        def move(label: str, fraction: float, told: str) -> None:
+            if label not in shown:
+                shown[label] = progress.add_task("", total=1.0, label=printable(label).plain, told="")
+            progress.update(shown[label], completed=fraction, told=told)
+
+        yield move
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str = "") -> RenderableType:

@@ -9,9 +9,14 @@ import contextlib
 import datetime as dt
 import logging
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
+from cli.output import console
 from lifeboat.errors import ConfigurationError, LifeboatError
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 def api_address() -> str:
@@ -32,8 +37,12 @@ def api_address() -> str:
 
 
 @contextlib.contextmanager
-def prefect_errors() -> Iterator[None]:
-    """Turns what Prefect's client raises when the API fails into ``ConfigurationError``."""
+def prefect_errors(*, under_way: bool = False) -> Iterator[None]:
+    """Turns what Prefect's client raises when the API fails into ``ConfigurationError``.
+
+    With ``under_way`` the API answered a moment ago and a run may have committed since: then it is no mistake of the
+    configuration, and a ``LifeboatError`` sends to the store (F41).
+    """
     from httpx import HTTPStatusError, RequestError
     from prefect.exceptions import MissingResult
 
@@ -47,6 +56,12 @@ def prefect_errors() -> Iterator[None]:
     except (RequestError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and "Failed to reach API" not in str(error):
             raise
+        if under_way:
+            raise LifeboatError(
+                f"The Prefect API at {shown_address()} went away during the run ({type(error).__name__}).",
+                hint="What the run committed stays committed: once the API is back, `lifeboat status` and "
+                "`lifeboat list` read it from the store.",
+            ) from None
         raise ConfigurationError(
             f"The Prefect API at {shown_address()} does not answer ({type(error).__name__}).",
             hint="Start the server, or correct PREFECT_API_URL.",
@@ -73,6 +88,16 @@ def require_api() -> str:
     logging.getLogger("EventsWorker").setLevel(logging.ERROR)
     with prefect_errors(), get_client(sync_client=True) as client:
         return client.api_version()
+
+
+def log_console() -> Console:
+    """The console of Prefect's log: what is drawn on another one, its lines would tear."""
+    from prefect.logging.handlers import PrefectConsoleHandler
+
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, PrefectConsoleHandler):
+            return handler.console
+    return console(stderr=True)
 
 
 def next_scheduled_run(deployment: str, now: dt.datetime) -> dt.datetime | None:

@@ -6,23 +6,26 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, cast
 
+from httpx import HTTPError
 from prefect import flow
 from prefect.exceptions import MissingResult
 from prefect.futures import PrefectFuture
 from prefect.runtime import flow_run
 from prefect.states import Completed
 from prefect.task_runners import ThreadPoolTaskRunner
+from prefect.utilities.annotations import opaque
 
 from lifeboat import clock
 from lifeboat.model.outcome import SourceOutcome
 from lifeboat.model.parts import Lane
 from lifeboat.stages.batches import lanes_of, turns_of
-from lifeboat.stages.encrypt import SealedBatch
+from lifeboat.stages.contents import contents_of_server
+from lifeboat.stages.encrypt import Frozen, SealedBatch
 from lifeboat.stages.plan import PlannedSource
 from lifeboat.stages.snapshot import FrozenServer
 from lifeboat.stages.upload import CheckedBatch, SentBatch
 from lifeboat.stages.voyage import Voyage, backup_id_of, new_run_id
-from tasks.board import aboard
+from tasks.board import Ticket, aboard_server
 from tasks.checksum import checksum
 from tasks.encrypt import encrypt
 from tasks.outcome import committed, database_rows, failed, raise_if_red, skipped
@@ -74,11 +77,14 @@ def backup_environment(
 def _attempt(environment: str, source: PlannedSource, run_id: str, policy: str) -> SourceOutcome:
     if source.covered_by or source.unsupported:
         return skipped(source)
-    state = backup_source(environment, source.service, source.source, run_id, policy, return_state=True)
     try:
+        state = backup_source(environment, source.service, source.source, run_id, policy, return_state=True)
         result = state.result(raise_on_failure=False)
-    except MissingResult:
-        # Prefect can lose what a run returned, when its last word to the server had to be repeated. The store knows.
+    except (MissingResult, HTTPError) as error:
+        result = error
+    if isinstance(result, (MissingResult, HTTPError)):
+        # Prefect can lose what a run returned, when its last word to the server had to be repeated; and a server that
+        # went away says nothing about the backup (F41). The store knows.
         return outcome_on_store(environment, source, run_id, policy)
     return result if isinstance(result, SourceOutcome) else failed(source, result)
 
@@ -90,7 +96,7 @@ def _attempt(environment: str, source: PlannedSource, run_id: str, policy: str) 
 )
 def backup_source(environment: str, service: str, source: str, run_id: str, policy: str) -> SourceOutcome:
     """Back up one PostgreSQL server: all its databases, from a frozen view of each, committed by a signed manifest."""
-    with aboard(environment, service, source, run_id, policy) as voyage:
+    with aboard_server(Ticket(environment, service, source, run_id, policy)) as voyage:
         census = survey(voyage)
         watch = clock.Stopwatch()
         backup_id, turns = "", list[FrozenServer]()
@@ -107,7 +113,8 @@ def backup_source(environment: str, service: str, source: str, run_id: str, poli
                     batch.sealed.result()
             under_way += sailing
         checked = [batch.arrived() for batch in under_way]
-        published = publish(voyage, backup_id, turns, checked, {"data_path": watch.milliseconds()})
+        contents = contents_of_server(voyage, backup_id, turns, checked)
+        published = publish(voyage, contents, {"data_path": watch.milliseconds()})
         report_backup(voyage.chain, database_rows(turns, checked), published.manifest)
         refuse_suspect(published)
         pruned = prune(voyage, published, frozen)
@@ -129,14 +136,17 @@ class BatchUnderWay:
         return self.checked.result()
 
 
-def set_sail(voyage: Voyage, backup_id: str, frozen: FrozenServer, lanes: list[Lane]) -> list[BatchUnderWay]:
+def set_sail(voyage: Voyage, backup_id: str, frozen: Frozen, lanes: list[Lane]) -> list[BatchUnderWay]:
     """Batches of a lane are sealed one after the other, lanes side by side; each goes on as soon as it is sealed."""
     fleet = []
     for lane in lanes:
         before: list[PrefectFuture[SealedBatch]] = []
         for batch in lane:
             sealed = encrypt.submit(voyage, frozen, batch, wait_for=before, return_state=False)
-            sent = upload.submit(voyage, backup_id, sealed, return_state=False)
-            fleet.append(BatchUnderWay(sealed, sent, checksum.submit(voyage, sent, return_state=False)))
+            # A bare future is looked up at Prefect's server when its reader starts; opaque, it is only waited for, so
+            # that a server that went away in mid-run ends nothing (F41).
+            sent = upload.submit(voyage, backup_id, opaque(sealed), return_state=False)
+            checked = checksum.submit(voyage, opaque(sent), return_state=False)
+            fleet.append(BatchUnderWay(sealed, sent, checked))
             before = [sealed]
     return fleet

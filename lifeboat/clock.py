@@ -40,14 +40,20 @@ class Stopwatch:
 
 @dataclass(frozen=True)
 class Deadline:
-    """A point on the monotonic clock after which work is ended."""
+    """A point on the monotonic clock after which work is ended. ``name`` is the limit's in the policy, for whoever
+    is told."""
 
     at: float
     limit: float
+    name: str = "limits.source"
 
     @classmethod
-    def after(cls, seconds: float) -> Deadline:
-        return cls(time.monotonic() + seconds, seconds)
+    def after(cls, seconds: float, name: str = "limits.source") -> Deadline:
+        return cls(time.monotonic() + seconds, seconds, name)
+
+    def or_earlier(self, other: Deadline) -> Deadline:
+        """Whichever of the two comes first."""
+        return other if other.at < self.at else self
 
     def remaining(self) -> float:
         """Seconds left, never negative."""

@@ -8,7 +8,15 @@
     │   ├── PruneRefused              pruning stopped on a doubt
     │   └── RestoreRefused            the target is not safe to write to
     ├── SourceError                   the source failed or is not what the policy says
-    │   └── ProducerFailed            pg_dump, psql or pg_dumpall ended badly
+    │   ├── SourcesFailed             some sources of a run are not backed up well; the others are committed
+    │   ├── ProducerFailed            pg_dump, pg_dumpall or a COPY ended badly
+    │   ├── SourceUnreachable         no answer, a broken one, or too busy        (may be repeated)
+    │   ├── SourceDenied              the credential is not accepted, or does not permit this
+    │   ├── SourceMissing             the share, its snapshot or the whole tree is gone
+    │   ├── SnapshotLimitReached      the source holds as many snapshots as it may
+    │   ├── EntryMissing              one file or folder is gone; a FileNotFoundError too
+    │   ├── EntryExists               the name is taken; a FileExistsError too
+    │   └── EntryChanged              a file was written while it was read
     ├── SealingFailed                 compression or encryption could not be accounted for
     ├── SpoolFull                     the spool's limit, or its disk, is exhausted
     ├── TimeLimitExceeded             a limit of the policy ended the work
@@ -37,6 +45,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lifeboat.model.outcome import SourceOutcome
 
 
 class LifeboatError(Exception):
@@ -115,7 +127,45 @@ class SourceError(LifeboatError):
     pass
 
 
+class SourcesFailed(SourceError):
+    """``outcomes`` tells of every source of the run, also of those that are committed."""
+
+    outcomes: Sequence[SourceOutcome] = ()
+
+    def __init__(self, message: str, *, outcomes: Sequence[SourceOutcome], hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.outcomes = tuple(outcomes)
+
+
 class ProducerFailed(SourceError):
+    pass
+
+
+class SourceUnreachable(SourceError):
+    retryable = True
+
+
+class SourceDenied(SourceError):
+    pass
+
+
+class SourceMissing(SourceError):
+    pass
+
+
+class SnapshotLimitReached(SourceError):
+    pass
+
+
+class EntryMissing(SourceError, FileNotFoundError):
+    """Also what fsspec knows: its own code asks for ``FileNotFoundError``."""
+
+
+class EntryExists(SourceError, FileExistsError):
+    """Also what fsspec knows: its own code asks for ``FileExistsError``."""
+
+
+class EntryChanged(SourceError):
     pass
 
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from prefect.variables import Variable
 
@@ -19,49 +20,71 @@ from lifeboat.adapters.policy_file import read_policy
 from lifeboat.adapters.spool import Spool
 from lifeboat.errors import ConfigurationError
 from lifeboat.model.manifest import ChainLink, PolicyReference, chain_name
-from lifeboat.model.policy_sources import PostgresSource
-from lifeboat.stages.voyage import Voyage, spool_root
-from tasks.progress import ProgressBoard
+from lifeboat.model.policy_sources import PostgresSource, Source
+from lifeboat.stages.encrypt import make_ready
+from lifeboat.stages.progress import Progress
+from lifeboat.stages.voyage import ServerVoyage, spool_root
+from tasks.progress import ProgressBar, ProgressBoard
+
+
+@dataclass(frozen=True)
+class Ticket:
+    """Which source a run backs up, and by which policy: the parameters of its flow."""
+
+    environment_name: str
+    service: str
+    source_name: str
+    run_id: str
+    policy_name: str
 
 
 @contextlib.contextmanager
-def aboard(
-    environment_name: str, service: str, source_name: str, run_id: str, policy_name: str
-) -> Iterator[Voyage]:
-    """The voyage of one source. At the end, also when the run is cancelled, every child process is gone and the
-    spool is empty."""
-    policy = read_policy(Path(policy_name))
+def aboard_server(ticket: Ticket) -> Iterator[ServerVoyage]:
+    """The voyage of a PostgreSQL server. At the end, also when the run is cancelled, every child process is gone and
+    the spool is empty."""
+    with _aboard(ticket) as (source, common):
+        if not isinstance(source, PostgresSource):
+            raise ConfigurationError(f"{ticket.service}/{ticket.source_name} is no PostgreSQL server.")
+        server = load_server(ticket.environment_name, ticket.service, ticket.source_name, source)
+        voyage = ServerVoyage(source=source, server=server, **common)
+        make_ready(voyage, source.streams)
+        yield voyage
+
+
+@contextlib.contextmanager
+def _aboard(ticket: Ticket) -> Iterator[tuple[Source, dict[str, Any]]]:
+    """The source, and what the voyages of all kinds have in common."""
+    environment_name, service, source_name = ticket.environment_name, ticket.service, ticket.source_name
+    policy = read_policy(Path(ticket.policy_name))
     environment = policy.environment(environment_name)
-    source = environment.services[service].sources[source_name]
-    if not isinstance(source, PostgresSource):
-        raise ConfigurationError(
-            f"{service}/{source_name} is of kind {source.kind!r}, which this version does not back up."
-        )
     limit = environment.limits.source.total_seconds()
     label = f"{environment_name}-{service}-{source_name}"
     with (
-        Spool(spool_root(environment), f"{label}-{run_id}", limit=environment.spool.limit) as spool,
+        Spool(spool_root(environment), f"{label}-{ticket.run_id}", limit=environment.spool.limit) as spool,
         Crew() as crew,
-        ProgressBoard(label) as progress,
+        ProgressBoard(label) as board,
+        ProgressBar(label) as bar,
     ):
-        yield Voyage(
-            environment_name=environment_name,
-            service=service,
-            source_name=source_name,
-            run_id=run_id,
-            environment=environment,
-            source=source,
-            policy=PolicyReference(name=policy.name, version=policy.version, sha256=policy.sha256),
-            time_zone=policy.time_zone,
-            server=load_server(environment_name, service, source_name, source),
-            store=load_store(environment_name, environment),
-            prune_store=load_prune_store(environment_name, environment),
-            keys=load_keys(environment_name, environment),
-            spool=spool,
-            crew=crew,
-            deadline=clock.Deadline.after(limit),
-            anchor=read_anchor(environment_name, chain_name(service, source_name)),
-            report=progress.note,
+        yield (
+            environment.services[service].sources[source_name],
+            {
+                "environment_name": environment_name,
+                "service": service,
+                "source_name": source_name,
+                "run_id": ticket.run_id,
+                "environment": environment,
+                "policy": PolicyReference(name=policy.name, version=policy.version, sha256=policy.sha256),
+                "time_zone": policy.time_zone,
+                "store": load_store(environment_name, environment),
+                "prune_store": load_prune_store(environment_name, environment),
+                "keys": load_keys(environment_name, environment),
+                "spool": spool,
+                "crew": crew,
+                "deadline": clock.Deadline.after(limit),
+                "anchor": read_anchor(environment_name, chain_name(service, source_name)),
+                "report": board.note,
+                "progress": Progress(bar.note),
+            },
         )
 
 

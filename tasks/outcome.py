@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lifeboat.errors import LifeboatError, SourceError
+from lifeboat.errors import LifeboatError, SourcesFailed
 from lifeboat.model.manifest import Manifest
 from lifeboat.model.outcome import SourceOutcome, human_bytes
 from lifeboat.stages.plan import PlannedSource
@@ -72,12 +72,13 @@ def failed(source: PlannedSource, error: object) -> SourceOutcome:
 
 
 def raise_if_red(outcomes: Sequence[SourceOutcome]) -> None:
-    """Raise ``SourceError`` naming every source that failed, so that the run is red."""
+    """Raise ``SourcesFailed`` naming every source that failed, so that the run is red."""
     red = [outcome for outcome in outcomes if outcome.red]
     if red:
         lines = "\n".join(f"  {outcome.service}/{outcome.source}: {outcome.failure}" for outcome in red)
-        raise SourceError(
+        raise SourcesFailed(
             f"{len(red)} of {len(outcomes)} sources failed; the others are committed.\n{lines}",
+            outcomes=outcomes,
             hint="Each source has a run of its own below this one, with the whole story.",
         )
 

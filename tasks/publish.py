@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from prefect import task
 
 from lifeboat.errors import SuspectBackup
 from lifeboat.stages import publish as stage
+from lifeboat.stages.contents import Contents
 from lifeboat.stages.publish import Published
-from lifeboat.stages.snapshot import FrozenServer
-from lifeboat.stages.upload import CheckedBatch
 from lifeboat.stages.voyage import Voyage
 from tasks.board import keep_anchor
 from tasks.options import ONCE
 
 
-@task(name="publish", task_run_name="publish {voyage.label} {backup_id}", **ONCE)
-def publish(
-    voyage: Voyage,
-    backup_id: str,
-    turns: Sequence[FrozenServer],
-    checked: Sequence[CheckedBatch],
-    timings: dict[str, int],
-) -> Published:
+@task(name="publish", task_run_name="publish {voyage.label} {contents.backup_id}", **ONCE)
+def publish(voyage: Voyage, contents: Contents, timings: dict[str, int]) -> Published:
     """Seal the index, sign the manifest, link it to the chain, read both back."""
-    published = stage.publish(voyage, backup_id, turns, checked, timings)
+    published = stage.publish(voyage, contents, timings)
     keep_anchor(voyage.environment_name, voyage.chain, published.head)
     return published
 

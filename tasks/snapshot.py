@@ -8,23 +8,28 @@ from prefect import task
 
 from lifeboat.stages import snapshot as stage
 from lifeboat.stages.snapshot import Census, FrozenServer
-from lifeboat.stages.voyage import Voyage
+from lifeboat.stages.voyage import ServerVoyage
 from tasks.options import ONCE
 
 
 @task(name="survey", task_run_name="survey {voyage.label}", **ONCE)
-def survey(voyage: Voyage) -> Census:
+def survey(voyage: ServerVoyage) -> Census:
     """List the server's databases, compare them with the policy, and check the client programs."""
     return stage.survey(voyage.server, voyage.source, where=voyage.label)
 
 
 @task(name="snapshot", task_run_name="snapshot {voyage.label}", **ONCE)
-def snapshot(voyage: Voyage, census: Census, names: tuple[str, ...], views: ExitStack) -> FrozenServer:
+def snapshot(voyage: ServerVoyage, census: Census, names: tuple[str, ...], views: ExitStack) -> FrozenServer:
     """Freeze these databases at one moment each, seconds apart, and refuse what could not be read whole.
 
     ``views`` keeps them open until the data is sealed.
     """
+    limits = voyage.environment.limits
     opened = stage.frozen(
-        voyage.server, names, lock_wait=voyage.environment.limits.lock_wait, findings=census.findings
+        voyage.server,
+        names,
+        lock_wait=limits.lock_wait,
+        age_limit=limits.snapshot_age,
+        findings=census.findings,
     )
     return views.enter_context(opened)

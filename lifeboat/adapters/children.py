@@ -169,8 +169,8 @@ class Child:
             elif self.deadline.passed():
                 self.end()
                 raise TimeLimitExceeded(
-                    f"{self.label}: ended after the limit of {self.deadline.limit:.0f} s",
-                    hint="Look for a blocked or overloaded source, or raise limits.source in the policy.",
+                    f"{self.label}: ended after the limit of {self.deadline.limit:.0f} s ({self.deadline.name})",
+                    hint=f"Look for a blocked or overloaded source, or raise {self.deadline.name} in the policy.",
                 )
         self._ended_well()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import pickle
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from lifeboat.adapters.children import Crew
 from lifeboat.adapters.postgres import PostgresServer
 from lifeboat.adapters.store import StoreTarget
 from lifeboat.model.index import IndexPart, Table
+from lifeboat.model.listing import PackedLines
 
 _CHILD = "lifeboat.adapters.loading_child"
 
@@ -55,6 +57,11 @@ class Loader:
         """Write a part's plaintext to a new private file."""
         self._load(part, file=str(path))
 
+    def files(self, part: IndexPart, members: PackedLines, folder: Path) -> None:
+        """Write these files of a part below a folder; ``members`` are lines of the index."""
+        files = [json.loads(line) for line in members]
+        self._load(part, folder=str(folder), files=files)
+
     def _load(self, part: IndexPart, **how: Any) -> None:  # noqa: ANN401 - fields of the job
         job = {
             "store": base64.b64encode(pickle.dumps(self.store)).decode(),
@@ -63,6 +70,7 @@ class Loader:
             "sha256": part.sha256,
             "identities": list(self.identities),
             "tables": [],
+            "folder": "",
             "file": "",
             "argv": [],
             "environment": {},

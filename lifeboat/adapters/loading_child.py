@@ -10,9 +10,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import hashlib
-import os
 import pickle
-import subprocess
 from collections.abc import Iterator
 from typing import Any, Protocol
 
@@ -22,7 +20,9 @@ import zstandard
 from psycopg import sql
 
 from lifeboat.adapters.child_side import Lifeline, tell
+from lifeboat.adapters.plain_sinks import FileSink, ProgramSink
 from lifeboat.adapters.store import StoreTarget
+from lifeboat.adapters.unpacking import FolderSink
 from lifeboat.errors import ChecksumMismatch, LifeboatError, RestoreFailed
 
 REPORT_EVERY = 8 * 2**20
@@ -68,6 +68,10 @@ class Sink(Protocol):
     def finish(self) -> None: ...
 
 
+class _Enough(Exception):
+    """Every wanted file is written, each with the SHA-256 of the signed index: the rest of the part is not read."""
+
+
 class Unpacked:
     """Where age writes: zstd's other end, in front of a sink."""
 
@@ -82,6 +86,8 @@ class Unpacked:
         try:
             plain = self._zstd.decompress(data)
             self._sink.take(memoryview(plain))
+            if isinstance(self._sink, FolderSink) and self._sink.complete:
+                raise _Enough
         except Exception as error:
             self.error = error
             raise
@@ -173,46 +179,6 @@ class TableSink:
             raise ChecksumMismatch(f"The part ends before table {self._tables[self._next]['name']}.")
 
 
-class ProgramSink:
-    """A program's standard input."""
-
-    def __init__(self, argv: list[str], environment: dict[str, str]) -> None:
-        self._process = subprocess.Popen(
-            argv, env=environment, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-        )
-
-    def take(self, data: memoryview) -> None:
-        assert self._process.stdin is not None
-        try:
-            self._process.stdin.write(data)
-        except BrokenPipeError:
-            self.finish()
-
-    def finish(self) -> None:
-        _, complaints = self._process.communicate()
-        if self._process.returncode != 0:
-            raise RestoreFailed(
-                f"pg_restore ended with {self._process.returncode}: {complaints.decode(errors='replace')}"
-            )
-
-
-class FileSink:
-    """A private file, for the small archives that pg_restore must be able to seek in."""
-
-    def __init__(self, path: str) -> None:
-        self._file = open(path, "xb", opener=_private)  # noqa: SIM115 - closed in finish
-
-    def take(self, data: memoryview) -> None:
-        self._file.write(data)
-
-    def finish(self) -> None:
-        self._file.close()
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
-
-
 def load(job: dict[str, Any]) -> dict[str, Any]:
     target: StoreTarget = pickle.loads(base64.b64decode(job["store"]))  # noqa: S301 - written by our own parent process
     with contextlib.ExitStack() as stack:
@@ -229,6 +195,9 @@ def load(job: dict[str, Any]) -> dict[str, Any]:
                 reader, unpacked, [pyrage.x25519.Identity.from_str(text) for text in job["identities"]]
             )
         except Exception as error:  # noqa: BLE001 - translated, never swallowed
+            if isinstance(unpacked.error, _Enough):
+                sink.finish()
+                return {"plain_bytes": unpacked.total}
             if failure := reader.error or unpacked.error:
                 raise failure from None
             reader.verify(job)  # a damaged header looks like another's: what was stored comes first
@@ -244,6 +213,8 @@ def load(job: dict[str, Any]) -> dict[str, Any]:
 def _sink(job: dict[str, Any], connection: psycopg.Connection[Any] | None) -> Sink:
     if connection is not None:
         return TableSink(connection, job["tables"], job["encoding"])
+    if job["folder"]:
+        return FolderSink(job["folder"], job["files"])
     return FileSink(job["file"]) if job["file"] else ProgramSink(job["argv"], job["environment"])
 
 

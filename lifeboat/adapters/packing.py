@@ -17,7 +17,7 @@ from typing import Any
 
 from lifeboat.adapters.producers import Discard, EndOfStream, Framing, Piece, Pieces, ProducerEndedBadly
 from lifeboat.adapters.tree import OpenFile, Tree, TreeTarget
-from lifeboat.errors import EntryMissing, LifeboatError, SourceDenied, SourceError
+from lifeboat.errors import EntryChanged, EntryMissing, LifeboatError, SourceDenied, SourceError
 from lifeboat.model.names import name_text
 from lifeboat.model.tree import Entry
 
@@ -56,7 +56,7 @@ class _Packer:
         """One entry, and once more when it changed meanwhile and ``again`` is allowed."""
         try:
             file = self.tree.open(entry)
-        except EntryMissing:
+        except (EntryMissing, EntryChanged):  # gone, or something else has its name
             yield EndOfStream(facts={"state": "vanished"})
         except SourceDenied as error:
             yield EndOfStream(facts={"state": "denied", "why": error.message})

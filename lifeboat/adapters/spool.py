@@ -80,8 +80,8 @@ class Spool:
             )
         if deadline.passed():
             raise TimeLimitExceeded(
-                f"{path.name}: no room in the spool within the limit of {deadline.limit:.0f} s",
-                hint="The store takes parts too slowly for this spool: raise spool.limit or limits.source.",
+                f"{path.name}: no room in the spool within the limit of {deadline.limit:.0f} s ({deadline.name})",
+                hint=f"The store takes parts too slowly for this spool: raise spool.limit or {deadline.name}.",
             )
 
     def sealed(self, path: Path, size: int) -> None:

@@ -14,6 +14,11 @@ from lifeboat.model.tree import Entry, EntryKind, walk_order
 __all__ = ["Entry", "EntryKind", "OpenFile", "Tree", "TreeTarget", "walk_order"]
 
 
+def shown_path(path: bytes) -> str:
+    """The path quoted for a message: nothing in it reaches a terminal as it is (F43)."""
+    return repr(path.decode("utf-8", "surrogateescape"))
+
+
 class OpenFile(Protocol):
     """A file that is read from its beginning to its end."""
 

@@ -16,24 +16,46 @@ from lifeboat.model.tree import Entry
 _BLOCK = 2**16
 
 
-class PackedLines:
-    """Lines of text, compressed as they come; iterated as often as one likes."""
+class LinePacker:
+    """Takes lines one by one; ``packed`` ends it."""
 
-    def __init__(self, lines: Iterable[str] = ()) -> None:
-        compressor = zstandard.ZstdCompressor(level=1).compressobj()
-        packed = io.BytesIO()
-        gathered: list[str] = []
-        self.count = held = 0
+    def __init__(self) -> None:
+        self._compressor = zstandard.ZstdCompressor(level=1).compressobj()
+        self._packed = io.BytesIO()
+        self._gathered: list[str] = []
+        self._held = self.count = 0
+
+    def add(self, line: str) -> None:
+        self._gathered.append(line)
+        self.count += 1
+        self._held += len(line)
+        if self._held > _BLOCK:
+            self._flush()
+
+    def packed(self) -> PackedLines:
+        self._flush()
+        self._packed.write(self._compressor.flush())
+        return PackedLines(self._packed.getvalue(), self.count)
+
+    def _flush(self) -> None:
+        text = "".join(line + "\n" for line in self._gathered)
+        self._packed.write(self._compressor.compress(text.encode()))
+        self._gathered, self._held = [], 0
+
+
+class PackedLines:
+    """Lines of text, compressed; iterated as often as one likes."""
+
+    def __init__(self, packed: bytes, count: int) -> None:
+        self._packed = packed
+        self.count = count
+
+    @classmethod
+    def of(cls, lines: Iterable[str]) -> PackedLines:
+        packer = LinePacker()
         for line in lines:
-            gathered.append(line)
-            self.count += 1
-            held += len(line)
-            if held > _BLOCK:
-                packed.write(compressor.compress("\n".join([*gathered, ""]).encode()))
-                gathered, held = [], 0
-        packed.write(compressor.compress("\n".join([*gathered, ""] if gathered else []).encode()))
-        packed.write(compressor.flush())
-        self._packed = packed.getvalue()
+            packer.add(line)
+        return packer.packed()
 
     def __iter__(self) -> Iterator[str]:
         return unpacked_lines(self._packed)
@@ -51,7 +73,7 @@ class Listing:
 
     def __init__(self, entries: Iterable[Entry]) -> None:
         self.size = 0
-        self._lines = PackedLines(self._line(entry) for entry in entries)
+        self._lines = PackedLines.of(self._line(entry) for entry in entries)
 
     def _line(self, entry: Entry) -> str:
         self.size += entry.size

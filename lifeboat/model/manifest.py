@@ -16,6 +16,7 @@ FORMAT: Final = 1
 
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Consistency = Literal["snapshot", "crash", "live"]
 ObjectName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$")]
 
 
@@ -49,13 +50,16 @@ class PolicyReference(Value):
 
 
 class Totals(Value):
-    """Counts over the whole backup. ``plain_bytes`` is before compression, ``sealed_bytes`` on the store."""
+    """Counts over the whole backup. ``plain_bytes`` is before compression, ``sealed_bytes`` what travelled to the store
+    for it, ``referenced_bytes`` what it needs of older backups' parts, sealed."""
 
     databases: Annotated[int, Field(ge=0)] = 0
     tables: Annotated[int, Field(ge=0)] = 0
     rows: Annotated[int, Field(ge=0)] = 0
+    files: Annotated[int, Field(ge=0)] = 0
     plain_bytes: Annotated[int, Field(ge=0)] = 0
     sealed_bytes: Annotated[int, Field(ge=0)] = 0
+    referenced_bytes: Annotated[int, Field(ge=0)] = 0
 
 
 class ManifestFinding(Value):
@@ -70,7 +74,8 @@ class Manifest(Value):
     """One backup: one source at one data timestamp.
 
     ``day`` is the local date of the data timestamp in the policy's time zone, computed once here and
-    never again (requirements, decision 2). ``timings`` are milliseconds on the monotonic clock.
+    never again (requirements, decision 2). ``references`` are parts of older backups that this one needs: they go
+    when no kept manifest names them. ``timings`` are milliseconds on the monotonic clock.
     """
 
     format: Literal[1] = FORMAT
@@ -89,15 +94,21 @@ class Manifest(Value):
     time_zone: str
     policy: PolicyReference
     recipients: Annotated[tuple[str, ...], Field(min_length=2)]
-    consistency: Literal["snapshot", "crash", "live"]
+    consistency: Consistency
     quality: Literal["good", "suspect"]
     doubts: tuple[str, ...] = ()
     index: StoredObject
     parts: tuple[StoredObject, ...]
+    references: tuple[StoredObject, ...] = ()
     totals: Totals
     timings: dict[str, int]
     tools: dict[str, str]
     findings: tuple[ManifestFinding, ...] = ()
+
+    @property
+    def needed(self) -> tuple[StoredObject, ...]:
+        """Every object that a restore may read: index, parts, and parts of older backups."""
+        return (self.index, *self.parts, *self.references)
 
     @property
     def chain(self) -> str:

@@ -31,7 +31,7 @@ def find_orphans(
     listing: Iterable[Listed], manifests: Iterable[Manifest], *, now: dt.datetime, grace: dt.timedelta
 ) -> list[Orphan]:
     """Parts and indexes that no manifest names. Objects of any other name are never touched."""
-    named = {stored.name for manifest in manifests for stored in (manifest.index, *manifest.parts)}
+    named = {stored.name for manifest in manifests for stored in manifest.needed}
     orphans = []
     for item in listing:
         parsed = parse_object_name(item.name)

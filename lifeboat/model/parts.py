@@ -25,6 +25,7 @@ class PartKind(StrEnum):
     SCHEMA = "schema"
     REST = "rest"
     TABLES = "tables"
+    FILES = "files"
 
 
 @dataclass(frozen=True)

@@ -231,6 +231,7 @@ class HttpExportSource(_SourceRules):
     consistency: Consistency = Field(description="As for files: how much of one instant the export is.")
 
 
-Source = Annotated[
-    PostgresSource | AzureFilesSource | FilesSource | HttpExportSource, Field(discriminator="kind")
-]
+TreeSource = AzureFilesSource | FilesSource | HttpExportSource
+"""Sources that are backed up as trees of files; an export is a tree of what was captured."""
+
+Source = Annotated[PostgresSource | TreeSource, Field(discriminator="kind")]

@@ -108,7 +108,7 @@ class TrustedKeys:
         if key is None:
             raise SignatureInvalid(
                 f"{where} is signed by key {envelope['key']}, which is not trusted (trusted: {', '.join(self.keys)}).",
-                hint="If that key was in use before a rotation, add its public key to the signing-key block.",
+                hint="If that key was in use before a rotation, add its public key to the signing-public-keys block.",
             )
         try:
             key.verify(signature, canonical_bytes(statement))

@@ -5,22 +5,26 @@ The same stages in the same order as ``flows.backup``; what Prefect adds there i
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from lifeboat import clock
 from lifeboat.model.parts import Lane
 from lifeboat.stages import snapshot
 from lifeboat.stages.batches import lanes_of, turns_of
-from lifeboat.stages.encrypt import account_for, dump_batch, make_ready
+from lifeboat.stages.contents import contents_of_server
+from lifeboat.stages.encrypt import Frozen, account_for, dump_batch, make_ready
 from lifeboat.stages.publish import Published, publish
 from lifeboat.stages.snapshot import FrozenServer
+from lifeboat.stages.tree import STREAMS, frozen_tree, lanes_of_tree
+from lifeboat.stages.tree_contents import contents_of_tree
 from lifeboat.stages.upload import CheckedBatch, check_batch, upload_batch
-from lifeboat.stages.voyage import Voyage, backup_id_of
+from lifeboat.stages.voyage import ServerVoyage, TreeVoyage, Voyage, backup_id_of
 
 
-def take_backup(voyage: Voyage) -> Published:
+def take_backup(voyage: ServerVoyage) -> Published:
     """Survey to publish. The manifest's timing ``data_path`` is snapshot to read-back. Raises what the stages raise."""
-    make_ready(voyage)
+    make_ready(voyage, voyage.source.streams)
     census = snapshot.survey(voyage.server, voyage.source, where=voyage.label)
     watch = clock.Stopwatch()
     turns: list[FrozenServer] = []
@@ -29,18 +33,39 @@ def take_backup(voyage: Voyage) -> Published:
     planned = turns_of(voyage, census)
     for number, names in enumerate(planned):
         with snapshot.frozen(
-            voyage.server, names, lock_wait=voyage.environment.limits.lock_wait, findings=census.findings
+            voyage.server,
+            names,
+            lock_wait=voyage.environment.limits.lock_wait,
+            age_limit=voyage.environment.limits.snapshot_age,
+            findings=census.findings,
         ) as frozen:
             turns.append(frozen)
             backup_id = backup_id or backup_id_of(voyage, frozen.data_timestamp)
             lanes = lanes_of(voyage, frozen, turn=number, turns=len(planned))
-            with ThreadPoolExecutor(max_workers=len(lanes)) as pool:
-                carried = [pool.submit(_carry, voyage, frozen, backup_id, lane) for lane in lanes]
-                checked += [batch for lane in carried for batch in lane.result()]
-    return publish(voyage, backup_id, turns, checked, {"data_path": watch.milliseconds()})
+            checked += sail(voyage, frozen, backup_id, lanes)
+    contents = contents_of_server(voyage, backup_id, turns, checked)
+    return publish(voyage, contents, {"data_path": watch.milliseconds()})
 
 
-def _carry(voyage: Voyage, frozen: FrozenServer, backup_id: str, lane: Lane) -> list[CheckedBatch]:
+def take_tree_backup(voyage: TreeVoyage) -> Published:
+    """The same for a tree."""
+    make_ready(voyage, STREAMS)
+    watch = clock.Stopwatch()
+    with frozen_tree(voyage) as frozen:
+        backup_id = backup_id_of(voyage, frozen.data_timestamp)
+        checked = sail(voyage, frozen, backup_id, lanes_of_tree(voyage, frozen))
+    contents = contents_of_tree(voyage, backup_id, frozen, checked)
+    return publish(voyage, contents, {"data_path": watch.milliseconds()})
+
+
+def sail(voyage: Voyage, frozen: Frozen, backup_id: str, lanes: Sequence[Lane]) -> list[CheckedBatch]:
+    """Batches of a lane one after the other, lanes side by side; each dumped, sealed, sent and read back."""
+    with ThreadPoolExecutor(max_workers=max(1, len(lanes))) as pool:
+        carried = [pool.submit(_carry, voyage, frozen, backup_id, lane) for lane in lanes]
+        return [batch for lane in carried for batch in lane.result()]
+
+
+def _carry(voyage: Voyage, frozen: Frozen, backup_id: str, lane: Lane) -> list[CheckedBatch]:
     done = []
     for batch in lane:
         sealed = account_for(batch, dump_batch(voyage, frozen, batch), frozen)

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from functools import partial
 
-from lifeboat.adapters.sealing import SEALING_CHILD, SealedPart, seal
-from lifeboat.errors import SealingFailed
+from lifeboat.adapters.sealing import SEALING_CHILD, Producer, SealedPart, seal
+from lifeboat.errors import SealingFailed, SourceDenied
 from lifeboat.model.index import IndexFinding, Table
+from lifeboat.model.listing import PackedLines
+from lifeboat.model.names import name_text
 from lifeboat.model.parts import Batch, PartKind, PlannedPart
+from lifeboat.model.tree import Entry, Member
 from lifeboat.stages.dump import judge_complaints, producer
 from lifeboat.stages.snapshot import FrozenServer
-from lifeboat.stages.voyage import Voyage
+from lifeboat.stages.tree import FrozenTree
+from lifeboat.stages.voyage import ServerVoyage, Voyage
 
 
 @dataclass(frozen=True)
@@ -29,40 +35,45 @@ class SealedBatch:
     parts: tuple[DumpedPart, ...]
     tables: dict[str, tuple[Table, ...]]
     findings: tuple[IndexFinding, ...]
+    members: dict[int, PackedLines] = field(default_factory=dict, repr=False)
+    """Of a tree: the files of each part, as lines of the index."""
 
     @property
     def size(self) -> int:
         return sum(part.sealed.size for part in self.parts)
 
 
-def make_ready(voyage: Voyage) -> None:
-    """Start the sealing children while the source is surveyed and frozen: their imports then cost nobody's time."""
-    voyage.crew.make_ready(SEALING_CHILD, voyage.source.streams)
+def make_ready(voyage: Voyage, count: int) -> None:
+    """Start sealing children while the source is surveyed and frozen: their imports then cost nobody's time."""
+    voyage.crew.make_ready(SEALING_CHILD, count)
 
 
-def dump_batch(voyage: Voyage, frozen: FrozenServer, batch: Batch) -> tuple[DumpedPart, ...]:
+Frozen = FrozenServer | FrozenTree
+
+
+def dump_batch(voyage: Voyage, frozen: Frozen, batch: Batch) -> tuple[DumpedPart, ...]:
     """Run the producers of a batch, part by part, each piped into its sealing child.
 
-    Raises what ``sealing.seal`` raises; parts sealed before are released again.
+    Raises what ``sealing.seal`` raises, ``TimeLimitExceeded`` at the source's limit or at that of its snapshots,
+    whichever comes first; parts sealed before are released again.
     """
-    lock_wait_ms = round(voyage.environment.limits.lock_wait.total_seconds() * 1000)
+    deadline = voyage.deadline.or_earlier(frozen.deadline)
     done: list[DumpedPart] = []
     try:
         for part in batch.parts:
-            program = producer(part, frozen, voyage.server, lock_wait_ms=lock_wait_ms)
+            program = _producer(voyage, frozen, part)
             sealed = seal(
                 [program],
                 voyage.spool.path(part.number),
                 recipients=voyage.keys.recipients,
                 spool=voyage.spool,
                 crew=voyage.crew,
-                deadline=voyage.deadline,
+                deadline=deadline,
                 label=f"{voyage.label}: {program.label}",
-                progress=lambda _, plain, label=program.label: voyage.report(
-                    f"{label}: {plain / 2**20:,.0f} MiB"
-                ),  # type: ignore[misc]
+                progress=partial(_tell, voyage, part, program.label),
             )
             done.append(DumpedPart(part, sealed))
+            voyage.progress.sealed(part, sealed.plain_bytes)
     except BaseException:
         for part_done in done:
             voyage.spool.release(part_done.sealed.path)
@@ -70,7 +81,27 @@ def dump_batch(voyage: Voyage, frozen: FrozenServer, batch: Batch) -> tuple[Dump
     return tuple(done)
 
 
-def account_for(batch: Batch, parts: tuple[DumpedPart, ...], frozen: FrozenServer) -> SealedBatch:
+def _producer(voyage: Voyage, frozen: Frozen, part: PlannedPart) -> Producer:
+    if isinstance(frozen, FrozenTree):
+        return frozen.producer(part)
+    assert isinstance(voyage, ServerVoyage)
+    lock_wait = voyage.environment.limits.lock_wait
+    return producer(part, frozen, voyage.server, lock_wait_ms=round(lock_wait.total_seconds() * 1000))
+
+
+def _tell(voyage: Voyage, part: PlannedPart, label: str, _sealed: int, plain: int) -> None:
+    voyage.progress.grown(part, plain)
+    voyage.report(f"{label}: {plain / 2**20:,.0f} MiB")
+
+
+def account_for(batch: Batch, parts: tuple[DumpedPart, ...], frozen: Frozen) -> SealedBatch:
+    """Put names to what was sealed. Raises what the kind of source makes of what was left out."""
+    if isinstance(frozen, FrozenTree):
+        return _account_for_files(batch, parts, frozen)
+    return _account_for_tables(batch, parts, frozen)
+
+
+def _account_for_tables(batch: Batch, parts: tuple[DumpedPart, ...], frozen: FrozenServer) -> SealedBatch:
     """Put names to what was sealed, and judge what the producers complained of (F5, F10).
 
     Raises ``SealingFailed`` when a part holds another number of tables than planned, or an empty stream.
@@ -109,3 +140,54 @@ def _tables(planned: PlannedPart, sealed: SealedPart, frozen: FrozenServer) -> t
         )
         for position, segment in zip(planned.tables, sealed.segments, strict=True)
     )
+
+
+def _account_for_files(batch: Batch, parts: tuple[DumpedPart, ...], frozen: FrozenTree) -> SealedBatch:
+    """One line of the index for each file that was read, a finding for each that was not or that changed (F46).
+
+    Raises ``SourceDenied`` for files that could not be read, unless the policy takes them as findings.
+    """
+    members: dict[int, PackedLines] = {}
+    findings: list[IndexFinding] = []
+    slim = []
+    for part in parts:
+        pack = frozen.packs[part.planned.number]
+        if len(part.sealed.segments) != len(pack):
+            raise SealingFailed(
+                f"part {part.planned.number} holds {len(part.sealed.segments)} of {len(pack)} files"
+            )
+        found = list(_members(part, findings, pack))
+        members[part.planned.number] = PackedLines.of(member.to_line() for member in found)
+        # The segments of many small files would fill memory; their lines take a twentieth.
+        slim.append(replace(part, sealed=replace(part.sealed, segments=())))
+    return SealedBatch(batch, tuple(slim), {}, tuple(findings), members)
+
+
+def _members(part: DumpedPart, findings: list[IndexFinding], pack: Iterable[Entry]) -> Iterator[Member]:
+    for entry, segment in zip(pack, part.sealed.segments, strict=True):
+        facts = segment.facts or {}
+        state = facts["state"]
+        name = name_text(entry.path)
+        if state == "denied":
+            raise SourceDenied(
+                f"{name!r} may not be read: {facts['why']}",
+                hint="Give the backup account read rights, or exclude the file in the policy; nothing was committed.",
+            )
+        if state:
+            code = "file-changed-while-read" if state == "changed" else "file-vanished"
+            findings.append(IndexFinding(code=code, clause="P7", message=f"{name!r} {_STATES[state]}"))
+        if state != "vanished":
+            yield Member(
+                Entry.from_json(facts["entry"]),
+                part.planned.number,
+                segment.offset,
+                segment.length,
+                segment.sha256,
+                state,
+            )
+
+
+_STATES = {
+    "changed": "changed twice while it was read; what was kept may be of two moments",
+    "vanished": "was listed and gone before it was read",
+}

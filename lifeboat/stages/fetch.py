@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pyrage
+import zstandard
 
 from lifeboat.adapters.store import StoreTarget
 from lifeboat.errors import ChecksumMismatch, ConfigurationError, EnvironmentMismatch, RestoreRefused
@@ -15,8 +16,9 @@ from lifeboat.model.catalog import Catalog, Entry
 from lifeboat.model.index import Index
 from lifeboat.model.manifest import Manifest
 from lifeboat.model.signed import TrustedKeys
+from lifeboat.model.tree_index import TreeIndex, TreeIndexHeader
 from lifeboat.stages.catalog import look, read_whole
-from lifeboat.stages.publish import open_index
+from lifeboat.stages.sealed_index import open_index
 
 
 def read_catalog(target: StoreTarget, environment: str, chain: str, trusted: TrustedKeys) -> Catalog:
@@ -42,7 +44,22 @@ def choose(catalog: Catalog, *, backup_id: str | None = None, at: dt.datetime | 
 
 
 def fetch_index(target: StoreTarget, manifest: Manifest, identities: Sequence[str]) -> Index:
-    """The index of a verified manifest: length and SHA-256 first, then opened with any of the identities.
+    """The index of a verified manifest of a PostgreSQL server, trusted as ``fetch_packed_index`` says."""
+    packed = fetch_packed_index(target, manifest, identities)
+    index = Index.model_validate_json(zstandard.ZstdDecompressor().decompress(packed))
+    _refuse_foreign(manifest, index)
+    return index
+
+
+def fetch_tree_index(target: StoreTarget, manifest: Manifest, identities: Sequence[str]) -> TreeIndex:
+    """The index of a verified manifest of a tree, trusted as ``fetch_packed_index`` says."""
+    index = TreeIndex(fetch_packed_index(target, manifest, identities))
+    _refuse_foreign(manifest, index.header)
+    return index
+
+
+def fetch_packed_index(target: StoreTarget, manifest: Manifest, identities: Sequence[str]) -> bytes:
+    """The zstd frame of an index: length and SHA-256 first, then opened with any of the identities.
 
     Raises ``ChecksumMismatch``, ``EnvironmentMismatch``, or ``RestoreRefused`` when no identity fits (F32).
     """
@@ -50,18 +67,20 @@ def fetch_index(target: StoreTarget, manifest: Manifest, identities: Sequence[st
         sealed = read_whole(store, manifest.index.name, manifest.index.size + 1)
     if (len(sealed), sha256_hex(sealed)) != (manifest.index.size, manifest.index.sha256):
         raise ChecksumMismatch(f"{manifest.index.name} is not the index that was signed.")
-    index = _open(sealed, manifest, identities)
+    return _open(sealed, manifest, identities)
+
+
+def _refuse_foreign(manifest: Manifest, index: Index | TreeIndexHeader) -> None:
     if (index.backup_id, index.environment) != (manifest.backup_id, manifest.environment):
         raise EnvironmentMismatch(
             f"{manifest.index.name} is the index of {index.environment}/{index.backup_id}, not of {manifest.backup_id}."
         )
-    signed = {part.name: (part.size, part.sha256) for part in manifest.parts}
+    signed = {part.name: (part.size, part.sha256) for part in (*manifest.parts, *manifest.references)}
     if signed != {part.name: (part.size, part.sha256) for part in index.parts}:
         raise ChecksumMismatch(f"{manifest.index.name} names other parts than the signed manifest.")
-    return index
 
 
-def _open(sealed: bytes, manifest: Manifest, identities: Sequence[str]) -> Index:
+def _open(sealed: bytes, manifest: Manifest, identities: Sequence[str]) -> bytes:
     for identity in identities:
         try:
             return open_index(sealed, identity)

@@ -6,11 +6,14 @@ import datetime as dt
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from lifeboat import clock
 from lifeboat.adapters.store import StoreTarget
 from lifeboat.errors import ConfigurationError
+from lifeboat.model.catalog import Catalog
 from lifeboat.model.manifest import chain_name
 from lifeboat.model.policy_environment import Environment
 from lifeboat.model.policy_sources import PostgresSource
+from lifeboat.model.retention import CLOCK_TOLERANCE
 from lifeboat.model.signed import TrustedKeys
 from lifeboat.stages.catalog import look
 
@@ -56,8 +59,7 @@ def plan_run(
     for (service, source_name), source in sources.items():
         if only and f"{service}/{source_name}" not in only:
             continue
-        newest = view.catalog(chain_name(service, source_name), trusted).newest_good
-        covered = newest.manifest.backup_id if newest and newest.manifest.data_timestamp >= slot else None
+        covered = covered_by(view.catalog(chain_name(service, source_name), trusted), slot, clock.utc_now())
         unsupported = (
             None
             if isinstance(source, PostgresSource)
@@ -65,6 +67,17 @@ def plan_run(
         )
         planned.append(PlannedSource(service, source_name, covered, unsupported))
     return planned
+
+
+def covered_by(catalog: Catalog, slot: dt.datetime, now: dt.datetime) -> str | None:
+    """The good backup whose data is as young as the slot. One dated in the future covers nothing: while the clock that
+    dated it was wrong by a year, every run of a year would be skipped for it (F35)."""
+    covering = (
+        entry.manifest.backup_id
+        for entry in reversed(catalog.entries)
+        if entry.manifest.quality == "good" and slot <= entry.manifest.data_timestamp <= now + CLOCK_TOLERANCE
+    )
+    return next(covering, None)
 
 
 def _refuse_unknown(only: Collection[str], known: Collection[str]) -> None:

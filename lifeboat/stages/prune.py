@@ -7,7 +7,7 @@ record still lists. Nothing is deleted recursively, by pattern, or because a lis
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
@@ -126,17 +126,25 @@ def _delete_object(store: Store, name: str) -> bool:
 def _delete(
     store: Store, pruning: Pruning, view: StoreView, catalog: Catalog, decisions: Sequence[Decision]
 ) -> tuple[tuple[str, ...], int]:
-    backups = tuple(_doomed(catalog, decision) for decision in decisions)
-    _refuse_shared(catalog, backups)
+    going = {decision.backup.backup_id for decision in decisions}
+    kept = {
+        stored.name
+        for entry in catalog.entries
+        if entry.manifest.backup_id not in going
+        for stored in entry.manifest.needed
+    }
+    backups = tuple(_doomed(catalog, decision, kept) for decision in decisions)
     _write_record(store, pruning, view, backups)
     manifests = [backup.objects[0] for backup in backups]
     payload = [name for backup in backups for name in backup.objects[1:]]
-    gone = tuple(name for name in (*manifests, *payload) if _delete_object(store, name))
+    # Two doomed backups may name the same part.
+    gone = tuple(name for name in dict.fromkeys((*manifests, *payload)) if _delete_object(store, name))
     sizes = {stat.name: stat.size for stat in view.listing}
     return gone, sum(sizes.get(name, 0) for name in gone)
 
 
-def _doomed(catalog: Catalog, decision: Decision) -> PrunedBackup:
+def _doomed(catalog: Catalog, decision: Decision, kept: Collection[str]) -> PrunedBackup:
+    """What goes with a backup: its manifest, and of the objects it needs those that no kept manifest names."""
     entry = catalog.find(decision.backup.backup_id)
     assert entry is not None
     manifest = entry.manifest
@@ -144,7 +152,8 @@ def _doomed(catalog: Catalog, decision: Decision) -> PrunedBackup:
     torn = [
         manifest_name(catalog.chain, place) for place in catalog.torn if before < place < manifest.sequence
     ]
-    names = (manifest.file_name, manifest.index.name, *(part.name for part in manifest.parts), *torn)
+    payload = [stored.name for stored in manifest.needed if stored.name not in kept]
+    names = (manifest.file_name, *payload, *torn)
     return PrunedBackup(
         backup_id=manifest.backup_id,
         chain=catalog.chain,
@@ -153,18 +162,6 @@ def _doomed(catalog: Catalog, decision: Decision) -> PrunedBackup:
         objects=names,
         size=decision.backup.size,
     )
-
-
-def _refuse_shared(catalog: Catalog, backups: Sequence[PrunedBackup]) -> None:
-    """A kept manifest that names a doomed object means our books are wrong: stop."""
-    doomed = {name for backup in backups for name in backup.objects}
-    going = {backup.backup_id for backup in backups}
-    for entry in catalog.entries:
-        kept = {part.name for part in (entry.manifest.index, *entry.manifest.parts)}
-        if entry.manifest.backup_id not in going and kept & doomed:
-            raise PruneRefused(
-                f"{entry.manifest.backup_id} is kept and needs {sorted(kept & doomed)[0]}: nothing was pruned."
-            )
 
 
 def _torn_places(backup: PrunedBackup) -> list[int]:

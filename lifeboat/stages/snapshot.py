@@ -50,6 +50,8 @@ class FrozenServer:
     databases: tuple[FrozenDatabase, ...]
     findings: tuple[IndexFinding, ...]
     clock_skew: dt.timedelta
+    deadline: clock.Deadline
+    """When the oldest of its snapshots has been open for as long as it may (``limits.snapshot_age``)."""
 
     @property
     def major(self) -> int:
@@ -114,13 +116,16 @@ def frozen(
     names: Sequence[str],
     *,
     lock_wait: dt.timedelta,
+    age_limit: dt.timedelta,
     findings: Sequence[IndexFinding] = (),
 ) -> Iterator[FrozenServer]:
     """Open the frozen views of these databases, one straight after the other, and close them at the end.
 
+    ``age_limit`` counts from the first one: what dumps them is ended then, because they hold back vacuum.
     Raises ``PreflightRefused`` naming everything the backup would lose in any of them, ``SourceError`` when a
     lock cannot be had in time (F8).
     """
+    deadline = clock.Deadline.after(age_limit.total_seconds(), "limits.snapshot_age")
     with contextlib.ExitStack() as stack:
         databases, losses = [], []
         skew = dt.timedelta(0)
@@ -144,6 +149,7 @@ def frozen(
             databases=tuple(databases),
             findings=(*findings, *_skew_findings(skew)),
             clock_skew=skew,
+            deadline=deadline,
         )
 
 

@@ -44,6 +44,8 @@ def upload_batch(voyage: Voyage, backup_id: str, batch: SealedBatch, *, attempt:
     the first byte when the store would fall below its reserve (F13), ``ChecksumMismatch`` when the spool changed.
     """
     objects = []
+    # Before the first connection: a repeated upload must not wait for a dead store past the limit (F16).
+    voyage.refuse_if_over(f"upload of {batch.batch.label}")
     with voyage.store.connect() as store:
         refuse_if_full(store, batch.size, voyage.environment.store.reserve, voyage.store.label)
         for part in batch.parts:
@@ -89,6 +91,7 @@ def check_batch(voyage: Voyage, batch: SentBatch) -> CheckedBatch:
 
     Raises ``ChecksumMismatch`` naming the object.
     """
+    voyage.refuse_if_over(f"read-back of {batch.sealed.batch.label}")
     with voyage.store.connect() as store:
         for stored in batch.objects:
             check_object(voyage, store, stored)

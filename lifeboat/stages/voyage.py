@@ -18,11 +18,13 @@ from lifeboat.adapters.children import Crew
 from lifeboat.adapters.postgres import PostgresServer
 from lifeboat.adapters.spool import Spool
 from lifeboat.adapters.store import StoreTarget
+from lifeboat.adapters.tree import TreeTarget
 from lifeboat.errors import Cancelled, TimeLimitExceeded
 from lifeboat.model.manifest import ChainLink, PolicyReference, chain_name, new_backup_id
 from lifeboat.model.policy_environment import Environment
-from lifeboat.model.policy_sources import PostgresSource
+from lifeboat.model.policy_sources import PostgresSource, TreeSource
 from lifeboat.model.signed import Signer, TrustedKeys
+from lifeboat.stages.progress import Progress
 
 ProgressReport = Callable[[str], None]
 
@@ -38,19 +40,17 @@ class Keys:
     index_recipient: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Voyage:
-    """One source's backup. ``run_id`` is shared by all backups of a run."""
+    """One source's backup, whatever its kind. ``run_id`` is shared by all backups of a run."""
 
     environment_name: str
     service: str
     source_name: str
     run_id: str
     environment: Environment
-    source: PostgresSource
     policy: PolicyReference
     time_zone: str
-    server: PostgresServer
     store: StoreTarget
     prune_store: StoreTarget
     keys: Keys
@@ -59,6 +59,7 @@ class Voyage:
     deadline: clock.Deadline
     anchor: ChainLink | None = None
     report: ProgressReport = lambda _: None
+    progress: Progress = field(default_factory=Progress, repr=False)
 
     @property
     def chain(self) -> str:
@@ -77,6 +78,22 @@ class Voyage:
                 f"{what}: not finished within the limit of {self.deadline.limit:.0f} s.",
                 hint="The store is too slow for its window, or limits.source in the policy is too short.",
             )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerVoyage(Voyage):
+    """The backup of a PostgreSQL server."""
+
+    source: PostgresSource
+    server: PostgresServer
+
+
+@dataclass(frozen=True, kw_only=True)
+class TreeVoyage(Voyage):
+    """The backup of a file tree, or of what was captured as one."""
+
+    source: TreeSource
+    tree: TreeTarget
 
 
 def backup_id_of(voyage: Voyage, data_timestamp: dt.datetime) -> str:

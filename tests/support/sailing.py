@@ -28,7 +28,7 @@ from lifeboat.stages.direct import take_backup
 from lifeboat.stages.fetch import choose, fetch_index, read_catalog
 from lifeboat.stages.keygen import new_identity, new_signing_key
 from lifeboat.stages.publish import Published
-from lifeboat.stages.voyage import Keys, Voyage, new_run_id
+from lifeboat.stages.voyage import Keys, ServerVoyage, Voyage, new_run_id
 
 
 @dataclass
@@ -63,7 +63,7 @@ class Ship:
         )
 
     @contextlib.contextmanager
-    def voyage(self) -> Iterator[Voyage]:
+    def voyage(self) -> Iterator[ServerVoyage]:
         policy = read_policy(Path("demo"))
         environment = policy.environment("demo")
         service = environment.services["main"].model_copy(update={"recovery_point": self.recovery_point})
@@ -80,7 +80,7 @@ class Ship:
         )
         run_id = new_run_id()
         with Spool(self.folder / "spool", run_id, limit=self.spool_limit) as spool, Crew() as crew:
-            yield Voyage(
+            yield ServerVoyage(
                 environment_name="demo",
                 service="main",
                 source_name="databases",

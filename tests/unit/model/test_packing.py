@@ -52,7 +52,7 @@ def test_spelling_is_that_of_tar(name: bytes, text: str) -> None:
     )
 )
 def test_packed_lines_come_back_as_often_as_one_likes(lines: list[str]) -> None:
-    packed = PackedLines(lines)
+    packed = PackedLines.of(lines)
 
     assert list(packed) == lines == list(packed)
     assert packed.count == len(lines)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lifeboat.model.manifest import Totals
+from lifeboat.model.policy_sources import SuspectRules
 from lifeboat.model.quality import HISTORY, doubts_about
 
 
@@ -15,7 +16,8 @@ def totals(rows: int = 1000, tables: int = 5) -> Totals:
 def doubts(
     now: Totals, *history: Totals, minimum_tables: int = 1, row_drop_percent: int = 50
 ) -> tuple[str, ...]:
-    return doubts_about(now, history, minimum_tables=minimum_tables, row_drop_percent=row_drop_percent)
+    rules = SuspectRules.model_construct(minimum_tables=minimum_tables, row_drop_percent=row_drop_percent)
+    return doubts_about(now, history, rules)
 
 
 def test_usual_backup_is_good() -> None:

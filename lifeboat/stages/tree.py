@@ -1,0 +1,170 @@
+"""Snapshot of a file tree: what is in it now, what of it yesterday's backup already holds, and what must travel."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from zoneinfo import ZoneInfo
+
+from lifeboat import clock
+from lifeboat.adapters.sealing import Pack, Producer
+from lifeboat.adapters.store import ObjectStat
+from lifeboat.adapters.tree import TreeTarget
+from lifeboat.model.catalog import Catalog
+from lifeboat.model.index import IndexFinding, IndexPart
+from lifeboat.model.listing import Listing
+from lifeboat.model.manifest import Consistency, StoredObject
+from lifeboat.model.packing import Pair, cut_parts, kept_parts, living, pair, travelling, weight
+from lifeboat.model.parts import Lane, PartKind, PlannedPart, plan_lanes
+from lifeboat.model.tree import EntryKind
+from lifeboat.model.tree_index import TreeIndex
+from lifeboat.stages.catalog import look
+from lifeboat.stages.fetch import fetch_tree_index
+from lifeboat.stages.voyage import TreeVoyage
+
+STREAMS = 3
+"""Parts that are packed at the same time."""
+BATCHES = 40
+
+
+@dataclass(frozen=True)
+class FrozenTree:
+    """A tree at its data timestamp. ``packs`` are the files of each part that travels, by part number."""
+
+    target: TreeTarget
+    data_timestamp: dt.datetime
+    consistency: Consistency
+    deadline: clock.Deadline
+    listing: Listing = field(repr=False)
+    packs: dict[int, Listing] = field(repr=False)
+    yesterday: TreeIndex | None = field(repr=False)
+    kept: frozenset[int]
+    counts: Counter[EntryKind]
+    findings: tuple[IndexFinding, ...]
+
+    def pairs(self) -> Iterator[Pair]:
+        """Today's entries, each with yesterday's member where it may be carried."""
+        return pair(self.listing, self.yesterday.members() if self.yesterday else ())
+
+    def referenced(self) -> tuple[IndexPart, ...]:
+        """Parts of older backups that stay in use, in the order of their old numbers."""
+        parts = self.yesterday.header.parts if self.yesterday else ()
+        return tuple(part for part in parts if part.number in self.kept)
+
+    def producer(self, part: PlannedPart) -> Producer:
+        return Pack(
+            label=f"pack {len(self.packs[part.number]):,} files",
+            tree=self.target,
+            entries=tuple(self.packs[part.number]),
+            watched=self.consistency != "snapshot",
+        )
+
+
+@contextmanager
+def frozen_tree(voyage: TreeVoyage) -> Iterator[FrozenTree]:
+    """Open the tree's frozen view, walk it once, decide what travels; the view is released at the end.
+
+    Raises what the tree raises: ``SourceUnreachable``, ``SourceDenied``, ``SourceMissing`` …
+    """
+    data_timestamp = clock.utc_now()
+    today = data_timestamp.astimezone(ZoneInfo(voyage.time_zone)).date()
+    yesterday = yesterdays_index(voyage, today)
+    with voyage.tree.connect() as tree:
+        listing = Listing(tree.walk())
+    yield decide(
+        voyage.tree,
+        listing,
+        yesterday,
+        data_timestamp=data_timestamp,
+        consistency=voyage.source.consistency,
+        deadline=clock.Deadline.after(
+            voyage.environment.limits.snapshot_age.total_seconds(), "limits.snapshot_age"
+        ),
+    )
+
+
+def decide(
+    target: TreeTarget,
+    listing: Listing,
+    yesterday: TreeIndex | None,
+    *,
+    data_timestamp: dt.datetime,
+    consistency: Consistency,
+    deadline: clock.Deadline,
+) -> FrozenTree:
+    """What is carried and what travels, in which parts. ``yesterday`` is None for a fresh backup."""
+
+    def pairs() -> Iterator[Pair]:
+        return pair(listing, yesterday.members() if yesterday else ())
+
+    plain = {part.number: part.plain_bytes for part in yesterday.header.parts} if yesterday else {}
+    kept = kept_parts(living(pairs()), plain)
+    packs = cut_parts(travelling(pairs(), kept))
+    counts = Counter(entry.kind for entry in listing)
+    return FrozenTree(
+        target=target,
+        data_timestamp=data_timestamp,
+        consistency=consistency,
+        deadline=deadline,
+        listing=listing,
+        packs={number: Listing(pack) for number, pack in enumerate(packs, start=1)},
+        yesterday=yesterday,
+        kept=kept,
+        counts=counts,
+        findings=_findings(counts),
+    )
+
+
+def _findings(counts: Counter[EntryKind]) -> tuple[IndexFinding, ...]:
+    specials = counts[EntryKind.SPECIAL]
+    if not specials:
+        return ()
+    message = f"{specials} devices, FIFOs or sockets are in the tree; they hold no data and are left out"
+    return (IndexFinding(code="special-files-skipped", clause="P1", message=message),)
+
+
+def lanes_of_tree(voyage: TreeVoyage, frozen: FrozenTree) -> list[Lane]:
+    """The parts that travel, shared out over lanes; no lane at all when nothing changed."""
+    parts = [
+        PlannedPart(number, PartKind.FILES, "", (), sum(weight(entry.size) for entry in pack))
+        for number, pack in frozen.packs.items()
+    ]
+    if not parts:
+        return []
+    voyage.progress.expect(parts, turns=1)
+    return plan_lanes(parts, streams=STREAMS, batches=BATCHES)
+
+
+def yesterdays_index(voyage: TreeVoyage, today: dt.date) -> TreeIndex | None:
+    """The index to carry on from; None when this backup must be fresh.
+
+    The first good backup of a calendar month is: it references nothing older, so that every month's data was written
+    and read back in that month (design §3). A part that does not lie on the store as it was signed is never carried.
+    """
+    with voyage.store.connect() as store:
+        view = look(store, voyage.environment_name, voyage.keys.trusted, chain=voyage.chain)
+    catalog = view.catalog(voyage.chain, voyage.keys.trusted, voyage.anchor)
+    newest = catalog.newest_good
+    if newest is None or newest.manifest.source_kind != "tree" or is_fresh_due(catalog, today):
+        return None
+    if not all_there(newest.manifest.needed, view.listing):
+        return None
+    return fetch_tree_index(voyage.store, newest.manifest, [voyage.keys.index_identity])
+
+
+def is_fresh_due(catalog: Catalog, today: dt.date) -> bool:
+    """Whether this month has no good backup yet."""
+    newest = catalog.newest_good
+    return newest is None or (newest.manifest.day.year, newest.manifest.day.month) != (
+        today.year,
+        today.month,
+    )
+
+
+def all_there(needed: Sequence[StoredObject], listing: Sequence[ObjectStat]) -> bool:
+    """Whether every object lies on the store with the size that was signed."""
+    sizes = {stat.name: stat.size for stat in listing}
+    return all(sizes.get(stored.name) == stored.size for stored in needed)

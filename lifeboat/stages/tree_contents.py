@@ -1,0 +1,107 @@
+"""The index of a tree's backup: yesterday's members that are carried and today's that travelled, in one walk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from lifeboat.errors import SealingFailed
+from lifeboat.model.index import IndexPart
+from lifeboat.model.manifest import StoredObject, Totals
+from lifeboat.model.policy_sources import SuspectRules
+from lifeboat.model.tree import EntryKind, Member, walk_order
+from lifeboat.model.tree_index import TreeIndexHeader, pack_index
+from lifeboat.stages.contents import Contents
+from lifeboat.stages.tree import FrozenTree
+from lifeboat.stages.upload import CheckedBatch
+from lifeboat.stages.voyage import TreeVoyage
+
+
+def contents_of_tree(
+    voyage: TreeVoyage, backup_id: str, frozen: FrozenTree, batches: Sequence[CheckedBatch]
+) -> Contents:
+    """Raises ``SealingFailed`` when a file of the listing is neither carried nor packed nor known to be gone."""
+    own = _own_parts(batches)
+    first = max((part.number for part in own), default=0) + 1
+    renumbered = {part.number: first + place for place, part in enumerate(frozen.referenced())}
+    carried = tuple(
+        part.model_copy(update={"number": renumbered[part.number]}) for part in frozen.referenced()
+    )
+    findings = [*frozen.findings, *(finding for batch in batches for finding in batch.sealed.findings)]
+    vanished = sum(finding.code == "file-vanished" for finding in findings)
+    counts = frozen.counts
+    header = TreeIndexHeader(
+        backup_id=backup_id,
+        environment=voyage.environment_name,
+        service=voyage.service,
+        source=voyage.source_name,
+        data_timestamp=frozen.data_timestamp,
+        consistency=frozen.consistency,
+        parts=(*own, *carried),
+        files=counts[EntryKind.FILE] - vanished,
+        directories=counts[EntryKind.DIRECTORY],
+        links=counts[EntryKind.SYMLINK] + counts[EntryKind.HARDLINK],
+        specials_skipped=counts[EntryKind.SPECIAL],
+        findings=tuple(dict.fromkeys(findings)),
+    )
+    packed = pack_index(header, _members(frozen, batches, renumbered, vanished))
+    objects = tuple(stored for batch in batches for stored in batch.objects)
+    references = tuple(StoredObject(name=part.name, size=part.size, sha256=part.sha256) for part in carried)
+    return Contents(
+        backup_id=backup_id,
+        source_kind="tree",
+        data_timestamp=frozen.data_timestamp,
+        consistency=frozen.consistency,
+        index=packed,
+        objects=objects,
+        references=references,
+        totals=Totals(
+            files=header.files,
+            plain_bytes=frozen.listing.size,
+            sealed_bytes=sum(stored.size for stored in objects),
+            referenced_bytes=sum(stored.size for stored in references),
+        ),
+        suspect=SuspectRules(minimum_tables=0),
+        tools={},
+        findings=header.findings,
+    )
+
+
+def _own_parts(batches: Sequence[CheckedBatch]) -> tuple[IndexPart, ...]:
+    return tuple(
+        IndexPart(
+            number=part.planned.number,
+            name=stored.name,
+            kind=part.planned.kind.value,
+            size=stored.size,
+            sha256=stored.sha256,
+            plain_bytes=part.sealed.plain_bytes,
+        )
+        for batch in batches
+        for part, stored in zip(batch.sealed.parts, batch.objects, strict=True)
+    )
+
+
+def _members(
+    frozen: FrozenTree, batches: Sequence[CheckedBatch], renumbered: dict[int, int], vanished: int
+) -> Iterator[Member]:
+    """Every member of the backup in walk order; parts were cut in that order, so their lines come in it, too."""
+    lines = {number: part for batch in batches for number, part in batch.sealed.members.items()}
+    packed = (Member.from_line(line) for number in sorted(lines) for line in lines[number])
+    next_packed = next(packed, None)
+    missing = 0
+    for each in frozen.pairs():
+        entry, carried = each.entry, each.carried
+        if entry.kind is EntryKind.SPECIAL:
+            continue
+        if entry.kind is not EntryKind.FILE:
+            yield Member(entry)
+        elif carried is not None and carried.part in renumbered:
+            yield Member(entry, renumbered[carried.part], carried.offset, carried.length, carried.sha256)
+        elif next_packed is not None and next_packed.entry.path == entry.path:
+            yield next_packed
+            next_packed = next(packed, None)
+        else:
+            missing += 1
+    if missing != vanished or next_packed is not None:
+        last = walk_order(next_packed.entry.path) if next_packed else b""
+        raise SealingFailed(f"{missing} files are in no part, {vanished} vanished; left over: {last!r}")
