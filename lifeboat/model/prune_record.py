@@ -34,7 +34,11 @@ class PrunedBackup(Value):
 
 
 class PruneRecord(Value):
-    """What one prune deletes, and all that was pruned up to and with it."""
+    """What one prune deletes, and all that was pruned up to and with it.
+
+    ``orphans`` are objects past their grace that no manifest named. They are announced like backups: a run that is
+    about to commit looks here for the parts of older backups that it needs.
+    """
 
     format: Literal[1] = 1
     kind: Literal["prune"] = "prune"
@@ -44,7 +48,15 @@ class PruneRecord(Value):
     decided_at: dt.datetime
     policy: PolicyReference
     backups: tuple[PrunedBackup, ...]
+    orphans: tuple[ObjectName, ...] = ()
     pruned: dict[str, tuple[Range, ...]]
+
+    @property
+    def announced(self) -> tuple[str, ...]:
+        """Every object that goes, the manifests first; an object of two doomed backups once."""
+        manifests = [backup.objects[0] for backup in self.backups]
+        payload = [name for backup in self.backups for name in backup.objects[1:]]
+        return tuple(dict.fromkeys((*manifests, *payload, *self.orphans)))
 
 
 def record_name(sequence: int) -> str:

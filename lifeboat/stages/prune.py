@@ -17,12 +17,13 @@ from lifeboat.errors import ChainBroken, PruneRefused, StoreObjectMissing
 from lifeboat.model.catalog import Catalog, merge_ranges
 from lifeboat.model.manifest import (
     ChainLink,
+    Manifest,
     PolicyReference,
     manifest_name,
     parse_manifest_name,
     parse_object_name,
 )
-from lifeboat.model.orphans import Listed, Orphan, find_orphans
+from lifeboat.model.orphans import Listed, Orphan, find_orphans, under_way
 from lifeboat.model.policy_environment import Environment
 from lifeboat.model.prune_record import PrunedBackup, PruneRecord, record_name
 from lifeboat.model.retention import Decision, RetentionPlan, plan_retention
@@ -79,7 +80,7 @@ def prune(pruning: Pruning, doubts: Sequence[str] = ()) -> PruneReport:
     """
     with pruning.store.connect() as store:
         view = look(store, pruning.environment_name, pruning.trusted)
-        if resumed := _finish_record(store, view):
+        if resumed := _finish_record(store, pruning, view):
             view = look(store, pruning.environment_name, pruning.trusted)
         catalog = view.catalog(pruning.chain, pruning.trusted, pruning.anchor)
         plan = plan_prune(pruning, catalog, (*doubts, *store_clock_doubts(view, catalog)))
@@ -89,9 +90,30 @@ def prune(pruning: Pruning, doubts: Sequence[str] = ()) -> PruneReport:
                 + "\n".join(f"  {refusal}" for refusal in plan.refusals),
                 hint="Look at each with `lifeboat status` and `lifeboat list`; backups go on meanwhile.",
             )
-        gone, freed = _delete(store, pruning, view, catalog, plan.delete) if plan.delete else ((), 0)
-        orphans, reaped = _reap(store, pruning, view)
-    return PruneReport(plan, (*resumed, *gone), freed, orphans, reaped)
+        orphans = _orphans(pruning, view)
+        backups, reapable = _doomed(catalog, plan.delete), _reapable(pruning, view, orphans)
+        left = _left_over(view, orphans)
+        gone = _delete(store, pruning, view, backups, (*reapable, *left)) if backups or reapable else ()
+    return _report(view, plan, orphans, resumed, gone, reapable)
+
+
+def _report(
+    view: StoreView,
+    plan: RetentionPlan,
+    orphans: Sequence[Orphan],
+    resumed: tuple[str, ...],
+    gone: tuple[str, ...],
+    reapable: Collection[str],
+) -> PruneReport:
+    sizes = {stat.name: stat.size for stat in view.listing}
+    pruned = tuple(name for name in gone if name not in reapable)
+    return PruneReport(
+        plan=plan,
+        deleted=(*resumed, *pruned),
+        freed=sum(sizes.get(name, 0) for name in pruned),
+        orphans=tuple(orphans),
+        reaped=tuple(name for name in gone if name in reapable),
+    )
 
 
 def store_clock_doubts(view: StoreView, catalog: Catalog) -> list[str]:
@@ -108,11 +130,41 @@ def store_clock_doubts(view: StoreView, catalog: Catalog) -> list[str]:
     ]
 
 
-def _finish_record(store: Store, view: StoreView) -> tuple[str, ...]:
-    """Delete what the newest record names and a crash left behind (F40)."""
+def _finish_record(store: Store, pruning: Pruning, view: StoreView) -> tuple[str, ...]:
+    """Delete what the newest record names and a crash left behind, or a run under way made us wait for (F40)."""
+    if view.record is None:
+        return ()
     present = {stat.name for stat in view.listing}
-    left = [name for backup in view.record.backups for name in backup.objects] if view.record else []
-    return tuple(name for name in left if name in present and _delete_object(store, name))
+    left = [name for name in view.record.announced if name in present]
+    return _delete_spared(store, pruning, view, left) if left else ()
+
+
+def _delete(
+    store: Store,
+    pruning: Pruning,
+    view: StoreView,
+    backups: tuple[PrunedBackup, ...],
+    orphans: tuple[str, ...],
+) -> tuple[str, ...]:
+    """Announce, look again, delete; returns the names that are gone.
+
+    A run that refers to parts of older backups does the same the other way round: it puts its index up, and then looks
+    at the newest record. So one of the two sees the other, and nothing goes that a committed backup needs.
+    """
+    record = _write_record(store, pruning, view, backups, orphans)
+    again = look(store, pruning.environment_name, pruning.trusted)
+    return _delete_spared(store, pruning, again, record.announced)
+
+
+def _delete_spared(
+    store: Store, pruning: Pruning, view: StoreView, announced: Sequence[str]
+) -> tuple[str, ...]:
+    """Delete announced objects, but for those that a backup needs which stays, or may soon need."""
+    manifests = [manifest for manifest in _manifests(pruning, view) if manifest.file_name not in announced]
+    needed = {stored.name for manifest in manifests for stored in manifest.needed}
+    if under_way(_orphans(pruning, view), announced):
+        needed |= {name for name in announced if parse_object_name(name)}
+    return tuple(name for name in announced if name not in needed and _delete_object(store, name))
 
 
 def _delete_object(store: Store, name: str) -> bool:
@@ -123,9 +175,8 @@ def _delete_object(store: Store, name: str) -> bool:
     return True
 
 
-def _delete(
-    store: Store, pruning: Pruning, view: StoreView, catalog: Catalog, decisions: Sequence[Decision]
-) -> tuple[tuple[str, ...], int]:
+def _doomed(catalog: Catalog, decisions: Sequence[Decision]) -> tuple[PrunedBackup, ...]:
+    """What goes with each backup: its manifest, and of the objects it needs those that no kept manifest names."""
     going = {decision.backup.backup_id for decision in decisions}
     kept = {
         stored.name
@@ -133,18 +184,10 @@ def _delete(
         if entry.manifest.backup_id not in going
         for stored in entry.manifest.needed
     }
-    backups = tuple(_doomed(catalog, decision, kept) for decision in decisions)
-    _write_record(store, pruning, view, backups)
-    manifests = [backup.objects[0] for backup in backups]
-    payload = [name for backup in backups for name in backup.objects[1:]]
-    # Two doomed backups may name the same part.
-    gone = tuple(name for name in dict.fromkeys((*manifests, *payload)) if _delete_object(store, name))
-    sizes = {stat.name: stat.size for stat in view.listing}
-    return gone, sum(sizes.get(name, 0) for name in gone)
+    return tuple(_doomed_backup(catalog, decision, kept) for decision in decisions)
 
 
-def _doomed(catalog: Catalog, decision: Decision, kept: Collection[str]) -> PrunedBackup:
-    """What goes with a backup: its manifest, and of the objects it needs those that no kept manifest names."""
+def _doomed_backup(catalog: Catalog, decision: Decision, kept: Collection[str]) -> PrunedBackup:
     entry = catalog.find(decision.backup.backup_id)
     assert entry is not None
     manifest = entry.manifest
@@ -170,7 +213,13 @@ def _torn_places(backup: PrunedBackup) -> list[int]:
     return [place[1] for place in found if place and place[1] != backup.sequence]
 
 
-def _write_record(store: Store, pruning: Pruning, view: StoreView, backups: tuple[PrunedBackup, ...]) -> None:
+def _write_record(
+    store: Store,
+    pruning: Pruning,
+    view: StoreView,
+    backups: tuple[PrunedBackup, ...],
+    orphans: tuple[str, ...],
+) -> PruneRecord:
     before = dict(view.record.pruned) if view.record else {}
     places = [backup.sequence for backup in backups] + [
         place for backup in backups for place in _torn_places(backup)
@@ -185,6 +234,7 @@ def _write_record(store: Store, pruning: Pruning, view: StoreView, backups: tupl
         decided_at=clock.utc_now(),
         policy=pruning.policy,
         backups=backups,
+        orphans=orphans,
         pruned=pruned,
     )
     raw = pruning.signer.sign(record.model_dump(mode="json"))
@@ -193,29 +243,39 @@ def _write_record(store: Store, pruning: Pruning, view: StoreView, backups: tupl
     with pruning.store.connect() as fresh:
         if read_whole(fresh, name) != raw:
             raise ChainBroken(f"The prune record {name} does not read back as written; nothing was deleted.")
+    return record
 
 
-def _reap(store: Store, pruning: Pruning, view: StoreView) -> tuple[tuple[Orphan, ...], tuple[str, ...]]:
-    """Delete this chain's orphans past their grace, unless any chain of the environment is in doubt.
+def _manifests(pruning: Pruning, view: StoreView) -> list[Manifest]:
+    """Every valid manifest of the environment."""
+    catalogs = [view.catalog(chain, pruning.trusted) for chain in view.chains]
+    return [entry.manifest for catalog in catalogs for entry in catalog.entries]
+
+
+def _orphans(pruning: Pruning, view: StoreView) -> list[Orphan]:
+    return find_orphans(
+        [Listed(stat.name, stat.size, stat.modified) for stat in view.listing],
+        _manifests(pruning, view),
+        now=clock.utc_now(),
+        grace=pruning.environment.store.orphan_grace,
+    )
+
+
+def _reapable(pruning: Pruning, view: StoreView, orphans: Sequence[Orphan]) -> tuple[str, ...]:
+    """This chain's orphans past their grace; none while any chain of the environment is in doubt.
 
     Only this chain's: its head is known from off the store, while of another a listing may lack the newest manifest
     without a gap to show for it, and its parts would look like orphans (F39).
     """
-    catalogs = [view.catalog(chain, pruning.trusted) for chain in view.chains]
-    orphans = find_orphans(
-        [Listed(stat.name, stat.size, stat.modified) for stat in view.listing],
-        [entry.manifest for catalog in catalogs for entry in catalog.entries],
-        now=clock.utc_now(),
-        grace=pruning.environment.store.orphan_grace,
-    )
-    if any(catalog.doubts for catalog in catalogs):
-        return tuple(orphans), ()
-    reaped = tuple(
-        orphan.name
-        for orphan in orphans
-        if orphan.reapable and _is_of(pruning.chain, orphan.name) and _delete_object(store, orphan.name)
-    )
-    return tuple(orphans), reaped
+    if any(view.catalog(chain, pruning.trusted).doubts for chain in view.chains):
+        return ()
+    return tuple(orphan.name for orphan in orphans if orphan.reapable and _is_of(pruning.chain, orphan.name))
+
+
+def _left_over(view: StoreView, orphans: Sequence[Orphan]) -> tuple[str, ...]:
+    """What the newest record announced and still had to wait: the next record announces it again."""
+    announced = view.record.announced if view.record else ()
+    return tuple(orphan.name for orphan in orphans if orphan.name in announced and not orphan.reapable)
 
 
 def _is_of(chain: str, name: str) -> bool:

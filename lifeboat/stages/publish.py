@@ -14,13 +14,14 @@ from zoneinfo import ZoneInfo
 
 from lifeboat import clock
 from lifeboat.adapters.store import StoreTarget
-from lifeboat.errors import StoreObjectExists, StoreObjectMissing, StoreUnreachable
+from lifeboat.errors import StoreObjectExists, StoreObjectMissing, StoreUnreachable, TimeLimitExceeded
 from lifeboat.model.canonical import sha256_hex
 from lifeboat.model.catalog import Catalog
 from lifeboat.model.index import IndexFinding
 from lifeboat.model.manifest import ChainLink, Manifest, ManifestFinding, StoredObject, index_name
+from lifeboat.model.orphans import COMMIT_LIMIT
 from lifeboat.model.quality import doubts_about
-from lifeboat.stages.catalog import look, read_whole
+from lifeboat.stages.catalog import StoreView, look, read_whole
 from lifeboat.stages.contents import Contents
 from lifeboat.stages.sealed_index import seal_index
 from lifeboat.stages.upload import check_object
@@ -39,19 +40,40 @@ class Published:
 
 def publish(voyage: Voyage, contents: Contents, timings: Mapping[str, int]) -> Published:
     """Commit what was checked. Raises without having committed, or returns with the manifest read back."""
+    deadline = clock.Deadline.after(COMMIT_LIMIT.total_seconds())
     stored_index = _send_index(voyage, contents)
     for _ in range(PLACES_TRIED):
         with voyage.store.connect() as store:
             view = look(store, voyage.environment_name, voyage.keys.trusted, chain=voyage.chain)
+        _refuse_lost(voyage, contents.references, view)
         catalog = view.catalog(voyage.chain, voyage.keys.trusted, voyage.anchor)
         manifest = _manifest(voyage, contents, stored_index, catalog, timings)
         raw = voyage.keys.signer.sign(manifest.model_dump(mode="json"))
+        if deadline.passed():
+            raise TimeLimitExceeded(
+                f"{voyage.label}: not committed within {deadline.limit:.0f} s of its index, "
+                "after which a prune does not wait for it.",
+                hint="The store answers too slowly; look at its load and its line, and run the backup again.",
+            )
         if _commit(voyage.store, manifest.file_name, raw):
             return Published(manifest, ChainLink(sequence=manifest.sequence, sha256=sha256_hex(raw)))
     raise StoreObjectExists(
         f"{voyage.label}: {PLACES_TRIED} places of the chain were taken while publishing.",
         hint="Find out which other workers back up this source; the parts are complete and will be reaped.",
     )
+
+
+def _refuse_lost(voyage: Voyage, references: Sequence[StoredObject], view: StoreView) -> None:
+    """Raise ``StoreObjectMissing`` for a part of an older backup that is gone, or announced to go (see ``prune``)."""
+    going = set(view.record.announced) if view.record else set[str]()
+    sizes = {stat.name: stat.size for stat in view.listing if stat.name not in going}
+    lost = [stored.name for stored in references if sizes.get(stored.name) != stored.size]
+    if lost:
+        raise StoreObjectMissing(
+            f"{voyage.label}: {len(lost)} parts of older backups, {lost[0]} first, were pruned while this run "
+            "referred to them; nothing was committed.",
+            hint="Run it again: the data of those parts then travels anew.",
+        )
 
 
 def _commit(target: StoreTarget, name: str, raw: bytes) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import datetime as dt
 import hashlib
 import os
@@ -31,6 +30,7 @@ from lifeboat.model.manifest import (
     new_backup_id,
     part_name,
 )
+from lifeboat.stages import prune as prune_stage
 from lifeboat.stages.voyage import random_suffix
 
 pytestmark = pytest.mark.postgres
@@ -231,11 +231,16 @@ def test_a_prune_that_died_is_finished_by_the_next(sailed: Ship, tmp_path: Path,
 
 
 def orphan(
-    ship: Ship, age: dt.timedelta, chain: str = "main-databases", modified: dt.timedelta | None = None
+    ship: Ship,
+    age: dt.timedelta,
+    chain: str = "main-databases",
+    modified: dt.timedelta | None = None,
+    index: bool = False,
 ) -> str:
-    """A part that no manifest names; ``modified`` ago by the store's clock."""
+    """A part or an index that no manifest names; ``modified`` ago by the store's clock."""
     now = clock.utc_now()
-    name = part_name(new_backup_id(chain, now - age, random_suffix()), 1)
+    backup_id = new_backup_id(chain, now - age, random_suffix())
+    name = index_name(backup_id) if index else part_name(backup_id, 1)
     store(ship.folder, name)
     stamp = (now - (age if modified is None else modified)).timestamp()
     os.utime(ship.folder / "store" / name, (stamp, stamp))
@@ -311,19 +316,83 @@ def test_a_store_whose_clock_is_off_stops_the_prune(sailed: Ship, tmp_path: Path
     assert names(ship) == before
 
 
-def test_a_plan_that_would_delete_what_a_kept_backup_needs_is_refused(sailed: Ship, tmp_path: Path) -> None:
+def test_a_part_of_a_deleted_backup_stays_while_a_kept_one_refers_to_it(sailed: Ship, tmp_path: Path) -> None:
     ship = with_past(sailed, tmp_path, [3, 2, 1])
-    first, second = (entry.manifest for entry in ship.catalog().entries[:2])
-    previous = ship.catalog().entries[0]
-    link = ChainLink(sequence=1, sha256=previous.sha256)
-    sharing = second.model_copy(update={"parts": first.parts})
-    head = commit(ship, sharing, 2, link)
-    for sequence in (3, 4):
-        manifest = dataclasses.replace(ship.catalog().entries[sequence - 1]).manifest
-        head = commit(ship, manifest, sequence, head)
-    before = names(ship)
+    first = ship.catalog().entries[0].manifest
+    anchor = recommit(ship, {2: {"references": first.parts}})
 
-    with pytest.raises(PruneRefused, match="is kept and needs"):
-        ship.but(anchor=head).prune_oldest()
+    report = ship.but(anchor=anchor).prune_oldest()
 
-    assert names(ship) == before
+    assert first.file_name in report.deleted
+    assert first.index.name in report.deleted
+    assert {part.name for part in first.parts} <= names(ship)
+
+
+def test_while_a_run_is_about_to_commit_only_manifests_go_and_the_next_prune_finishes(
+    sailed: Ship, tmp_path: Path
+) -> None:
+    """A run that refers to older parts has put its index up and looked at the newest prune record; see ``publish``."""
+    ship = with_past(sailed, tmp_path, [3, 2, 1])
+    first = ship.catalog().entries[0].manifest
+    theirs = orphan(ship, dt.timedelta(minutes=1), index=True)
+
+    report = ship.prune_oldest()
+
+    assert report.deleted == (first.file_name,)
+    assert {stored.name for stored in first.needed} <= names(ship)
+    (ship.folder / "store" / theirs).unlink()
+    assert set(ship.prune().deleted) == {stored.name for stored in first.needed}
+
+
+def test_what_was_committed_between_the_decision_and_the_deletion_keeps_its_parts(
+    sailed: Ship, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ship = with_past(sailed, tmp_path, [3, 2, 1])
+    first = ship.catalog().entries[0].manifest
+    newest = ship.catalog().entries[-1]
+    write = prune_stage._write_record
+
+    def and_meanwhile(*arguments: Any) -> Any:
+        record = write(*arguments)
+        link = ChainLink(sequence=4, sha256=newest.sha256)
+        commit(ship, later_backup(newest.manifest, first.parts), 5, link)
+        return record
+
+    monkeypatch.setattr(prune_stage, "_write_record", and_meanwhile)
+    ship.prune_oldest()
+    monkeypatch.undo()
+
+    assert {part.name for part in first.parts} <= names(ship)
+    assert first.index.name not in names(ship)
+
+
+def test_prune_that_resumes_leaves_what_a_later_backup_refers_to(sailed: Ship, tmp_path: Path) -> None:
+    ship = with_past(sailed, tmp_path, [3, 2, 1])
+    first = ship.catalog().entries[0].manifest
+    orphan(ship, dt.timedelta(minutes=1), index=True)
+    ship.prune_oldest()
+    newest = ship.catalog().entries[-1]
+    link = ChainLink(sequence=4, sha256=newest.sha256)
+    commit(ship, later_backup(newest.manifest, first.parts), 5, link)
+    for path in (ship.folder / "store").glob("*.index.age"):
+        if path.name not in {entry.manifest.index.name for entry in ship.catalog().entries}:
+            path.unlink()
+
+    ship.prune()
+
+    assert {part.name for part in first.parts} <= names(ship)
+
+
+def later_backup(manifest: Manifest, references: tuple[StoredObject, ...]) -> Manifest:
+    backup_id = new_backup_id(manifest.chain, manifest.data_timestamp, random_suffix())
+    return manifest.model_copy(update={"backup_id": backup_id, "references": references})
+
+
+def recommit(ship: Ship, changes: dict[int, dict[str, Any]]) -> ChainLink:
+    """Sign the chain again with changed manifests; returns its new head."""
+    link = None
+    for entry in ship.catalog().entries:
+        place = entry.manifest.sequence
+        link = commit(ship, entry.manifest.model_copy(update=changes.get(place, {})), place, link)
+    assert link is not None
+    return link

@@ -34,12 +34,12 @@ def test_objects_that_a_manifest_names_are_no_orphans() -> None:
 def test_torn_upload_of_a_committed_backup_is_an_orphan() -> None:
     torn = part_name(MADE.backup_id, 100_001)
 
-    assert judged(listed(torn), now=EPOCH + 2 * GRACE) == [Orphan(torn, 10, reapable=True)]
+    assert judged(listed(torn), now=EPOCH + 2 * GRACE) == [Orphan(torn, 10, reapable=True, age=2 * GRACE)]
 
 
 @pytest.mark.parametrize("name", [part_name(DEAD, 1), index_name(DEAD)])
 def test_parts_and_index_of_a_crashed_run_are_orphans(name: str) -> None:
-    assert judged(listed(name), now=EPOCH) == [Orphan(name, 10, reapable=False)]
+    assert judged(listed(name), now=EPOCH) == [Orphan(name, 10, reapable=False, age=dt.timedelta(0))]
 
 
 def test_grace_counts_from_the_later_of_name_and_store_clock() -> None:

@@ -12,6 +12,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 from support.examples import EPOCH, database
 
+from lifeboat import clock
 from lifeboat.adapters.postgres import PostgresServer
 from lifeboat.adapters.postgres_inventory import TableFacts
 from lifeboat.adapters.sealing import CopiedTable, Copies, Program
@@ -74,6 +75,7 @@ def frozen(*tables: TableFacts, major: int = 15, name: str = "shop", encoding: s
         databases=(made,),
         findings=(),
         clock_skew=dt.timedelta(0),
+        deadline=clock.Deadline.after(60),
     )
 
 
