@@ -83,6 +83,8 @@ class Unpacked:
         self.error: Exception | None = None
 
     def write(self, data: bytes) -> int:
+        if self.error:
+            raise self.error  # age offers what it holds once more while it gives up
         try:
             plain = self._zstd.decompress(data)
             self._sink.take(memoryview(plain))

@@ -16,6 +16,10 @@ from lifeboat.model.names import name_bytes
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
+_HOLE: Final = 2**16
+"""Zeros of this length are not written: a sparse file stays one, and a disk does not fill with nothing (F44)."""
+_ZEROS: Final = bytes(_HOLE)
+
 
 class FolderSink:
     """Cuts the wanted files out of a part's plaintext. Their folders exist already."""
@@ -67,16 +71,27 @@ class FolderSink:
 
     def _write(self, piece: memoryview) -> None:
         self._digest.update(piece)
-        while piece:
-            piece = piece[os.write(self._open, piece) :]
+        for begin in range(0, len(piece), _HOLE):
+            block = piece[begin : begin + _HOLE]
+            if _is_hole(block):
+                os.lseek(self._open, len(block), os.SEEK_CUR)
+                continue
+            while block:
+                block = block[os.write(self._open, block) :]
 
     def _end(self, file: dict[str, Any]) -> None:
         if self._digest.hexdigest() != file["sha256"]:
             raise ChecksumMismatch(f"File {file['path']!r} is not what was backed up: another SHA-256.")
+        os.ftruncate(self._open, file["length"])  # it may end in a hole
         settle(self._open, file)
         os.close(self._open)
         self._open = -1
         self._next += 1
+
+
+def _is_hole(block: memoryview) -> bool:
+    # Two looks first, since nearly no block is one.
+    return len(block) == _HOLE and not block[0] and not block[-1] and bytes(block) == _ZEROS
 
 
 def settle(descriptor: int, entry: dict[str, Any]) -> None:

@@ -46,7 +46,7 @@ def restore_tree(
             f"{folder} exists already.", hint="Restore into a new folder, and move files from there."
         )
     parts = _files_by_part(index, wanted)
-    if not parts and not any(True for _ in _chosen(index, wanted)):
+    if not parts and next(_chosen(index, wanted), None) is None and next(index.members(), None) is not None:
         raise RestoreRefused(
             f"Nothing in {index.header.backup_id} matches.", hint="`lifeboat files` lists what there is."
         )

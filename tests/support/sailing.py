@@ -8,6 +8,7 @@ import datetime as dt
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Self
 
 from lifeboat import clock
 from lifeboat.adapters.children import Crew
@@ -19,6 +20,7 @@ from lifeboat.adapters.store import ObjectStat, StoreTarget
 from lifeboat.model.catalog import Catalog
 from lifeboat.model.index import Index
 from lifeboat.model.manifest import ChainLink, Manifest, PolicyReference
+from lifeboat.model.policy_environment import Environment
 from lifeboat.model.restore_plan import RestorePlan, plan_restore
 from lifeboat.model.retention import RetentionPlan, Verdict
 from lifeboat.model.signed import Signer, TrustedKeys
@@ -31,20 +33,16 @@ from lifeboat.stages.publish import Published
 from lifeboat.stages.voyage import Keys, ServerVoyage, Voyage, new_run_id
 
 
-@dataclass
-class Ship:
-    """A server, a store, and keys; ``backup`` and ``restore`` as often as a test likes."""
+@dataclass(kw_only=True)
+class Hull:
+    """A store, keys and a place to work in: what ships of all kinds have."""
 
-    server: PostgresServer
     store: StoreTarget
     folder: Path
-    databases: tuple[str, ...]
-    streams: int = 3
-    recovery_point: str = "service"
+    source_name: str
     limit: float = 120.0
     spool_limit: int = 2**30
     lock_wait: float = 5.0
-    row_drop_percent: int = 50
     anchor: ChainLink | None = None
     operations: object = field(default_factory=new_identity)
     escrow: object = field(default_factory=new_identity)
@@ -62,52 +60,50 @@ class Ship:
             index_recipient=self.index.recipient,
         )
 
-    @contextlib.contextmanager
-    def voyage(self) -> Iterator[ServerVoyage]:
-        policy = read_policy(Path("demo"))
-        environment = policy.environment("demo")
-        service = environment.services["main"].model_copy(update={"recovery_point": self.recovery_point})
-        suspect = service.sources["databases"].suspect.model_copy(
-            update={"row_drop_percent": self.row_drop_percent}
-        )
-        source = service.sources["databases"].model_copy(
-            update={"databases": self.databases, "streams": self.streams, "suspect": suspect}
-        )
+    @property
+    def environment(self) -> Environment:
+        """The demo's, with this ship's limits."""
+        environment = read_policy(Path("demo")).environment("demo")
         limits = environment.limits.model_copy(update={"lock_wait": dt.timedelta(seconds=self.lock_wait)})
         store = environment.store.model_copy(update={"reserve": 0})
-        environment = environment.model_copy(
-            update={"services": {"main": service}, "limits": limits, "store": store}
-        )
+        return environment.model_copy(update={"limits": limits, "store": store})
+
+    @contextlib.contextmanager
+    def common(self, environment: Environment | None = None) -> Iterator[dict[str, Any]]:
+        """What a voyage of any kind is made with."""
+        policy = read_policy(Path("demo"))
         run_id = new_run_id()
         with Spool(self.folder / "spool", run_id, limit=self.spool_limit) as spool, Crew() as crew:
-            yield ServerVoyage(
-                environment_name="demo",
-                service="main",
-                source_name="databases",
-                run_id=run_id,
-                environment=environment,
-                source=source,
-                policy=PolicyReference(name=policy.name, version=policy.version, sha256=policy.sha256),
-                time_zone=policy.time_zone,
-                server=self.server,
+            yield {
+                "environment_name": "demo",
+                "service": "main",
+                "source_name": self.source_name,
+                "run_id": run_id,
+                "environment": environment or self.environment,
+                "policy": PolicyReference(name=policy.name, version=policy.version, sha256=policy.sha256),
+                "time_zone": policy.time_zone,
+                "store": self.store,
+                "prune_store": self.store,
+                "keys": self.keys,
+                "spool": spool,
+                "crew": crew,
+                "deadline": clock.Deadline.after(self.limit),
+                "anchor": self.anchor,
+            }
+
+    @contextlib.contextmanager
+    def loader(self, identity: str | None = None) -> Iterator[Loader]:
+        with Crew() as crew:
+            yield Loader(
                 store=self.store,
-                prune_store=self.store,
-                keys=self.keys,
-                spool=spool,
+                identities=(identity or self.operations.identity,),
                 crew=crew,
                 deadline=clock.Deadline.after(self.limit),
-                anchor=self.anchor,
             )
 
-    def backup(self) -> Published:
-        with self.voyage() as voyage:
-            published = take_backup(voyage)
-        self.anchor = published.head
-        return published
-
     def prune(self) -> prune_stage.PruneReport:
-        with self.voyage() as voyage:
-            return prune_stage.prune(self.pruning(voyage))
+        with self.common() as common:
+            return prune_stage.prune(self.pruning(Voyage(**common)))
 
     def pruning(self, voyage: Voyage) -> prune_stage.Pruning:
         return prune_stage.Pruning(
@@ -153,7 +149,43 @@ class Ship:
             return store.list()
 
     def catalog(self) -> Catalog:
-        return read_catalog(self.store, "demo", "main-databases", self.keys.trusted)
+        return read_catalog(self.store, "demo", f"main-{self.source_name}", self.keys.trusted)
+
+    def but(self, **changes: object) -> Self:
+        """The same ship with other settings, and the same keys."""
+        return dataclasses.replace(self, **changes)
+
+
+@dataclass(kw_only=True)
+class Ship(Hull):
+    """A PostgreSQL server; ``backup`` and ``restore`` as often as a test likes."""
+
+    server: PostgresServer
+    databases: tuple[str, ...]
+    source_name: str = "databases"
+    streams: int = 3
+    recovery_point: str = "service"
+    row_drop_percent: int = 50
+
+    @contextlib.contextmanager
+    def voyage(self) -> Iterator[ServerVoyage]:
+        environment = self.environment
+        service = environment.services["main"].model_copy(update={"recovery_point": self.recovery_point})
+        suspect = service.sources["databases"].suspect.model_copy(
+            update={"row_drop_percent": self.row_drop_percent}
+        )
+        source = service.sources["databases"].model_copy(
+            update={"databases": self.databases, "streams": self.streams, "suspect": suspect}
+        )
+        environment = environment.model_copy(update={"services": {"main": service}})
+        with self.common(environment) as common:
+            yield ServerVoyage(source=source, server=self.server, **common)
+
+    def backup(self) -> Published:
+        with self.voyage() as voyage:
+            published = take_backup(voyage)
+        self.anchor = published.head
+        return published
 
     def open(self, manifest: Manifest | None = None) -> Index:
         manifest = manifest or choose(self.catalog()).manifest
@@ -174,19 +206,9 @@ class Ship:
     ) -> list[restore.RestoredDatabase]:
         target = server or self.server
         plan = self.plan(backup_id, **choice)
-        with Crew() as crew:
-            loader = Loader(
-                store=self.store,
-                identities=(identity or self.operations.identity,),
-                crew=crew,
-                deadline=clock.Deadline.after(self.limit),
-            )
+        with self.loader(identity) as loader:
             if plan.with_roles:
                 restore.restore_roles(plan, loader, target)
             return [
                 restore.restore_database(plan, wanted, loader, target, jobs=2) for wanted in plan.databases
             ]
-
-    def but(self, **changes: object) -> Ship:
-        """The same ship with other settings, and the same keys."""
-        return dataclasses.replace(self, **changes)

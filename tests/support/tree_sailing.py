@@ -1,0 +1,58 @@
+"""Backups and restores of a file tree by the stage functions alone."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from support.sailing import Hull
+
+from lifeboat.adapters.tree import TreeTarget
+from lifeboat.model.manifest import Manifest
+from lifeboat.model.policy_sources import Classification, FilesSource
+from lifeboat.model.tree_index import TreeIndex
+from lifeboat.stages.direct import take_tree_backup
+from lifeboat.stages.fetch import choose, fetch_tree_index
+from lifeboat.stages.publish import Published
+from lifeboat.stages.restore_tree import RestoredTree, Wanted, restore_tree
+from lifeboat.stages.voyage import TreeVoyage
+
+
+@dataclass(kw_only=True)
+class TreeShip(Hull):
+    """A tree; ``consistency`` and ``unreadable`` as in the policy."""
+
+    tree: TreeTarget
+    source_name: str = "files"
+    consistency: str = "live"
+
+    @contextlib.contextmanager
+    def voyage(self) -> Iterator[TreeVoyage]:
+        classification = Classification(confidentiality="high", integrity="high", availability="high")
+        source = FilesSource(
+            kind="files",
+            url="file:///srv/documents",
+            consistency=self.consistency,
+            classification=classification,
+        )
+        with self.common() as common:
+            yield TreeVoyage(source=source, tree=self.tree, **common)
+
+    def backup(self) -> Published:
+        with self.voyage() as voyage:
+            published = take_tree_backup(voyage)
+        self.anchor = published.head
+        return published
+
+    def open(self, manifest: Manifest | None = None) -> TreeIndex:
+        manifest = manifest or choose(self.catalog()).manifest
+        return fetch_tree_index(self.store, manifest, [self.operations.identity])
+
+    def restore(
+        self, folder: Path, backup_id: str | None = None, wanted: Wanted = lambda _: True
+    ) -> RestoredTree:
+        index = self.open(choose(self.catalog(), backup_id=backup_id).manifest)
+        with self.loader() as loader:
+            return restore_tree(index, folder, loader, wanted=wanted)
