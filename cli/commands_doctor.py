@@ -142,7 +142,7 @@ def _source_checks(environment: Environment) -> Iterator[Check]:
         else:
             yield failed(
                 subject,
-                unsupported_reason(source.kind),
+                unsupported_reason(source),
                 "Every run is red until it is; back it up otherwise.",
             )
 

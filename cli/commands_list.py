@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from lifeboat.model.catalog import Entry
     from lifeboat.model.index import Index
     from lifeboat.model.manifest import Manifest
+    from lifeboat.model.tree_index import TreeIndex, TreeIndexHeader
 
 
 def list_backups(
@@ -54,27 +55,35 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show one backup: its signed manifest, and the databases that its sealed index names."""
-    from cli.open_environment import chains_of, open_environment, read_view
+    from cli.open_environment import open_environment
 
     opened = open_environment(policy, environment)
-    chains = chains_of(opened, read_view(opened))
-    entry = next((found for chain in chains if (found := chain.catalog.find(backup_id))), None)
-    if entry is None:
-        raise Refused(
-            f"Environment {environment!r} has no committed backup {backup_id!r}.",
-            hint=f"`lifeboat list {environment}` shows what there is, and what is damaged or missing.",
-        )
+    entry = find_entry(opened, backup_id)
     output = Output(as_json)
     if not as_json:
         # Before the index is opened: what is signed shows also when the index is damaged.
         output.result(None, _manifest_table(entry))
-    index = _open_index(opened, entry.manifest)
+    index = open_index(opened, entry.manifest)
     data = {
         "manifest": entry.manifest,
         "sha256": entry.sha256,
         "index": index_data(index, with_tables=tables),
     }
     output.result(data, *_index_tables(index, with_tables=tables))
+
+
+def find_entry(opened: OpenEnvironment, backup_id: str) -> Entry:
+    """A committed backup of any chain of the environment; raises ``Refused`` when there is none of that id."""
+    from cli.open_environment import chains_of, read_view
+
+    chains = chains_of(opened, read_view(opened))
+    entry = next((found for chain in chains if (found := chain.catalog.find(backup_id))), None)
+    if entry is None:
+        raise Refused(
+            f"Environment {opened.name!r} has no committed backup {backup_id!r}.",
+            hint=f"`lifeboat list {opened.name}` shows what there is, and what is damaged or missing.",
+        )
+    return entry
 
 
 def _wanted(chain: Chain, source: str | None) -> bool:
@@ -125,7 +134,7 @@ def _chain_tables(data: dict[str, Any]) -> list[RenderableType]:
             backup["backup_id"],
             instant(backup["data_timestamp"]),
             backup["quality"],
-            f"{backup['rows']:,}",
+            f"{backup['rows'] or backup['files']:,}",
             human_bytes(backup["plain_bytes"]),
             human_bytes(backup["size_on_store"]),
             f"{backup['verdict']}: {'; '.join(backup['reasons'])}",
@@ -136,23 +145,26 @@ def _chain_tables(data: dict[str, Any]) -> list[RenderableType]:
     gaps += [(place, "MISSING", "expected on the store, and not there") for place in data["missing"]]
     gaps += [(place, "torn", "a crash while publishing; never committed") for place in data["torn"]]
     rows += [("", f"place {place}", "", state, "", "", "", why) for place, state, why in gaps]
-    columns = ["=day", "=backup", "=data of", "quality", ">rows", ">size", ">on store", "kept why"]
+    columns = ["=day", "=backup", "=data of", "quality", ">rows or files", ">size", ">on store", "kept why"]
     shown: list[RenderableType] = [table(columns, rows, title=data["source"])]
     return shown + [line(f"doubt: {doubt}") for doubt in data["doubts"]]
 
 
-def _open_index(opened: OpenEnvironment, manifest: Manifest) -> Index:
+def open_index(opened: OpenEnvironment, manifest: Manifest) -> Index | TreeIndex:
+    """The index of a backup, opened with the identity for indexes."""
     from blocks.harbour import load_index_identity
     from cli.prefect_api import prefect_errors
-    from lifeboat.stages.fetch import fetch_index
+    from lifeboat.stages.fetch import fetch_index, fetch_tree_index
 
     with prefect_errors():
-        identity = load_index_identity(opened.name)
-    return fetch_index(opened.store, manifest, [identity])
+        identities = [load_index_identity(opened.name)]
+    if manifest.source_kind == "tree":
+        return fetch_tree_index(opened.store, manifest, identities)
+    return fetch_index(opened.store, manifest, identities)
 
 
 def _manifest_table(entry: Entry) -> RenderableType:
-    from lifeboat.model.outcome import human_bytes
+    from lifeboat.model.outcome import holdings, human_bytes
 
     manifest, totals = entry.manifest, entry.manifest.totals
     policy = manifest.policy
@@ -163,9 +175,13 @@ def _manifest_table(entry: Entry) -> RenderableType:
         ("committed", f"{instant(manifest.committed_at)} by {manifest.run_id}"),
         ("quality", "; ".join((manifest.quality, *manifest.doubts))),
         ("consistency", manifest.consistency),
-        ("holds", f"{totals.databases} databases, {totals.tables} tables, {totals.rows:,} rows"),
-        ("size", f"{human_bytes(totals.plain_bytes)}, sealed {human_bytes(totals.sealed_bytes)}"),
+        ("holds", holdings(totals)),
+        (
+            "size",
+            f"{human_bytes(totals.plain_bytes)}, of which {human_bytes(totals.sealed_bytes)} travelled, sealed",
+        ),
         ("on the store", f"{len(manifest.parts)} parts and the index {manifest.index.name}"),
+        ("of older backups", f"{len(manifest.references)} parts, {human_bytes(totals.referenced_bytes)}"),
         ("sealed for", ", ".join(manifest.recipients)),
         ("policy", f"{policy.name} {policy.version} (SHA-256 {policy.sha256[:16]}…)"),
         ("tools", ", ".join(f"{name} {version}" for name, version in sorted(manifest.tools.items()))),
@@ -175,8 +191,12 @@ def _manifest_table(entry: Entry) -> RenderableType:
     return table([manifest.backup_id, ""], rows)
 
 
-def index_data(index: Index, *, with_tables: bool) -> dict[str, Any]:
-    """What an index says of databases, and of tables when wanted."""
+def index_data(index: Index | TreeIndex, *, with_tables: bool) -> dict[str, Any]:
+    """What an index says of databases, and of tables when wanted; of a tree its header."""
+    from lifeboat.model.tree_index import TreeIndex
+
+    if isinstance(index, TreeIndex):
+        return index.header.model_dump()
     databases = []
     for database in index.databases:
         tables = [
@@ -199,9 +219,12 @@ def index_data(index: Index, *, with_tables: bool) -> dict[str, Any]:
     }
 
 
-def _index_tables(index: Index, *, with_tables: bool) -> list[RenderableType]:
+def _index_tables(index: Index | TreeIndex, *, with_tables: bool) -> list[RenderableType]:
     from lifeboat.model.outcome import human_bytes
+    from lifeboat.model.tree_index import TreeIndex
 
+    if isinstance(index, TreeIndex):
+        return _header_tables(index.header)
     databases = [
         (
             d.name,
@@ -220,3 +243,14 @@ def _index_tables(index: Index, *, with_tables: bool) -> list[RenderableType]:
             rows = [(found.label, f"{found.rows:,}", human_bytes(found.length)) for found in database.tables]
             shown.append(table([f"tables of {database.name}", ">rows", ">size"], rows))
     return shown + [line(f"finding {f.code} ({f.clause}): {f.message}") for f in index.findings]
+
+
+def _header_tables(header: TreeIndexHeader) -> list[RenderableType]:
+    row = (
+        f"{header.files:,}",
+        f"{header.directories:,}",
+        f"{header.links:,}",
+        f"{header.specials_skipped:,}",
+    )
+    shown: list[RenderableType] = [table([">files", ">directories", ">links", ">specials left out"], [row])]
+    return shown + [line(f"finding {f.code} ({f.clause}): {f.message}") for f in header.findings]

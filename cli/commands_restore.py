@@ -98,7 +98,7 @@ def restore(
     if not as_json:
         output.result(None, *_plan_tables(plan, target))
     if not yes:
-        _ask(plan)
+        ask(f"{len(plan.databases)} databases")
     from flows.restore import restore_databases
 
     with prefect_errors():
@@ -152,16 +152,15 @@ def _plan(
     return plan_restore(manifest, index, present=databases_present(server), **choice)
 
 
-def _ask(plan: RestorePlan) -> None:
-    """Raise unless a person says yes. Whoever is not there cannot agree."""
+def ask(what: str) -> None:
+    """Ask ``Create <what> as shown?``; raise unless a person says yes. Whoever is not there cannot agree."""
     if not sys.stdin.isatty():
         raise Refused(
-            "This would create databases, and there is no terminal to ask on.",
+            f"This would create {what}, and there is no terminal to ask on.",
             hint="Add --yes if the plan is right.",
         )
-    question = f"Create {len(plan.databases)} databases as shown?"
     try:
-        answer = console(stderr=True).input(f"{question} Type yes: ")
+        answer = console(stderr=True).input(f"Create {what} as shown? Type yes: ")
     except EOFError:
         answer = ""
     if answer.strip().lower() != "yes":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, cast
@@ -23,17 +24,20 @@ from lifeboat.stages.contents import contents_of_server
 from lifeboat.stages.encrypt import Frozen, SealedBatch
 from lifeboat.stages.plan import PlannedSource
 from lifeboat.stages.snapshot import FrozenServer
+from lifeboat.stages.tree import lanes_of_tree
+from lifeboat.stages.tree_contents import contents_of_tree
 from lifeboat.stages.upload import CheckedBatch, SentBatch
 from lifeboat.stages.voyage import Voyage, backup_id_of, new_run_id
-from tasks.board import Ticket, aboard_server
+from tasks.board import Ticket, aboard_server, aboard_tree
 from tasks.checksum import checksum
 from tasks.encrypt import encrypt
-from tasks.outcome import committed, database_rows, failed, raise_if_red, skipped
+from tasks.moorings import are_due, moored, open_views
+from tasks.outcome import committed, database_rows, failed, part_rows, raise_if_red, skipped
 from tasks.plan import outcome_on_store, plan
 from tasks.prune import prune
 from tasks.publish import publish, refuse_suspect
 from tasks.report import report_backup, report_prune, report_run
-from tasks.snapshot import snapshot, survey
+from tasks.snapshot import snapshot, snapshot_tree, survey
 from tasks.upload import upload
 
 # Each batch keeps three threads: waiting costs nothing, working is limited by the lanes (``streams``).
@@ -64,8 +68,9 @@ def backup_environment(
     """
     run_id = new_run_id()
     sources = plan(environment, policy, only or [])
-    outcomes = [_attempt(environment, source, run_id, policy) for source in sources]
-    report_run(environment, run_id, outcomes)
+    with moored(run_id, [source for source in sources if source.due]):
+        outcomes = [_attempt(environment, source, run_id, policy) for source in sources]
+    report_run(environment, run_id, outcomes, policy)
     raise_if_red(outcomes)
     if outcomes and all(outcome.state == "skipped" for outcome in outcomes):
         # Prefect takes a returned state for the run's own, and hands its data to the caller.
@@ -75,10 +80,11 @@ def backup_environment(
 
 
 def _attempt(environment: str, source: PlannedSource, run_id: str, policy: str) -> SourceOutcome:
-    if source.covered_by or source.unsupported:
+    if not source.due:
         return skipped(source)
+    back_up = backup_source if source.kind == "postgres" else backup_tree
     try:
-        state = backup_source(environment, source.service, source.source, run_id, policy, return_state=True)
+        state = back_up(environment, source.service, source.source, run_id, policy, return_state=True)
         result = state.result(raise_on_failure=False)
     except (MissingResult, HTTPError) as error:
         result = error
@@ -106,6 +112,8 @@ def backup_source(environment: str, service: str, source: str, run_id: str, poli
             with ExitStack() as views:
                 frozen = snapshot(voyage, census, names, views)
                 turns.append(frozen)
+                if are_due(run_id, voyage.environment, service):
+                    open_views(environment, voyage.environment, service, run_id)
                 backup_id = backup_id or backup_id_of(voyage, frozen.data_timestamp)
                 lanes = lanes_of(voyage, frozen, turn=number, turns=len(planned_turns))
                 sailing = set_sail(voyage, backup_id, frozen, lanes)
@@ -117,9 +125,35 @@ def backup_source(environment: str, service: str, source: str, run_id: str, poli
         published = publish(voyage, contents, {"data_path": watch.milliseconds()})
         report_backup(voyage.chain, database_rows(turns, checked), published.manifest)
         refuse_suspect(published)
-        pruned = prune(voyage, published, frozen)
+        pruned = prune(voyage, published, frozen.clock_skew)
         report_prune(voyage.chain, pruned)
-        return committed(published, pruned, turns, watch.seconds())
+        findings = [finding for turn in turns for finding in turn.findings]
+        return committed(published, pruned, findings, watch.seconds())
+
+
+@flow(
+    name="backup-tree",
+    flow_run_name=_source_run_name,
+    task_runner=cast(Any, ThreadPoolTaskRunner)(max_workers=THREADS),
+)
+def backup_tree(environment: str, service: str, source: str, run_id: str, policy: str) -> SourceOutcome:
+    """Back up one tree of files, or an export: a whole backup, for which only what changed travels."""
+    with aboard_tree(Ticket(environment, service, source, run_id, policy)) as voyage:
+        watch = clock.Stopwatch()
+        with ExitStack() as views:
+            frozen = snapshot_tree(voyage, views)
+            backup_id = backup_id_of(voyage, frozen.data_timestamp)
+            under_way = set_sail(voyage, backup_id, frozen, lanes_of_tree(voyage, frozen))
+            for batch in under_way:
+                batch.sealed.result()
+        checked = [batch.arrived() for batch in under_way]
+        contents = contents_of_tree(voyage, backup_id, frozen, checked)
+        published = publish(voyage, contents, {"data_path": watch.milliseconds()})
+        report_backup(voyage.chain, part_rows(frozen, checked), published.manifest)
+        refuse_suspect(published)
+        pruned = prune(voyage, published, dt.timedelta(0))
+        report_prune(voyage.chain, pruned)
+        return committed(published, pruned, contents.findings, watch.seconds())
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from typing import Any, cast
 from prefect.variables import Variable
 
 from blocks.harbour import load_keys, load_prune_store, load_server, load_store
+from blocks.trees import load_tree
 from lifeboat import clock
 from lifeboat.adapters.children import Crew
 from lifeboat.adapters.policy_file import read_policy
@@ -23,7 +24,8 @@ from lifeboat.model.manifest import ChainLink, PolicyReference, chain_name
 from lifeboat.model.policy_sources import PostgresSource, Source
 from lifeboat.stages.encrypt import make_ready
 from lifeboat.stages.progress import Progress
-from lifeboat.stages.voyage import ServerVoyage, spool_root
+from lifeboat.stages.tree import STREAMS
+from lifeboat.stages.voyage import ServerVoyage, TreeVoyage, spool_root
 from tasks.progress import ProgressBar, ProgressBoard
 
 
@@ -48,6 +50,18 @@ def aboard_server(ticket: Ticket) -> Iterator[ServerVoyage]:
         server = load_server(ticket.environment_name, ticket.service, ticket.source_name, source)
         voyage = ServerVoyage(source=source, server=server, **common)
         make_ready(voyage, source.streams)
+        yield voyage
+
+
+@contextlib.contextmanager
+def aboard_tree(ticket: Ticket) -> Iterator[TreeVoyage]:
+    """The voyage of a tree of files, or of an export; ends like that of a server."""
+    with _aboard(ticket) as (source, common):
+        if isinstance(source, PostgresSource):
+            raise ConfigurationError(f"{ticket.service}/{ticket.source_name} is no tree of files.")
+        tree = load_tree(ticket.environment_name, ticket.service, ticket.source_name, source)
+        voyage = TreeVoyage(source=source, tree=tree, **common)
+        make_ready(voyage, STREAMS)
         yield voyage
 
 

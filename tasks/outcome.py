@@ -5,22 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lifeboat.errors import LifeboatError, SourcesFailed
+from lifeboat.model.index import IndexFinding
 from lifeboat.model.manifest import Manifest
 from lifeboat.model.outcome import SourceOutcome, human_bytes
 from lifeboat.stages.plan import PlannedSource
 from lifeboat.stages.prune import PruneReport
 from lifeboat.stages.publish import Published
 from lifeboat.stages.snapshot import FrozenServer
+from lifeboat.stages.tree import FrozenTree
 from lifeboat.stages.upload import CheckedBatch
 
 
 def committed(
-    published: Published, pruned: PruneReport, turns: Sequence[FrozenServer], seconds: float
+    published: Published, pruned: PruneReport, found: Sequence[IndexFinding], seconds: float
 ) -> SourceOutcome:
     """The outcome of a source that went well."""
-    findings = [
-        f"{finding.code} ({finding.clause}): {finding.message}" for turn in turns for finding in turn.findings
-    ]
+    findings = [f"{finding.code} ({finding.clause}): {finding.message}" for finding in found]
     findings += [f"{finding.code} ({finding.clause}): {finding.message}" for finding in pruned.plan.findings]
     return outcome_of(published.manifest).model_copy(
         update={
@@ -45,8 +45,10 @@ def outcome_of(manifest: Manifest) -> SourceOutcome:
         databases=manifest.totals.databases,
         tables=manifest.totals.tables,
         rows=manifest.totals.rows,
+        files=manifest.totals.files,
         plain_bytes=manifest.totals.plain_bytes,
         sealed_bytes=manifest.totals.sealed_bytes,
+        referenced_bytes=manifest.totals.referenced_bytes,
         seconds=manifest.timings.get("data_path", 0) / 1000,
     )
 
@@ -81,6 +83,32 @@ def raise_if_red(outcomes: Sequence[SourceOutcome]) -> None:
             outcomes=outcomes,
             hint="Each source has a run of its own below this one, with the whole story.",
         )
+
+
+def part_rows(frozen: FrozenTree, checked: Sequence[CheckedBatch]) -> list[dict[str, object]]:
+    """One row per part that travelled, and one for all that were referred to."""
+    rows: list[dict[str, object]] = [
+        {
+            "part": part.planned.number,
+            "files": f"{len(frozen.packs[part.planned.number]):,}",
+            "size": human_bytes(part.sealed.plain_bytes),
+            "sealed": human_bytes(part.sealed.size),
+            "seconds": f"{part.sealed.seconds:.1f}",
+        }
+        for batch in checked
+        for part in batch.sealed.parts
+    ]
+    if referenced := frozen.referenced():
+        rows.append(
+            {
+                "part": f"{len(referenced)} of older backups",
+                "files": f"{len(frozen.listing) - sum(map(len, frozen.packs.values())):,}",
+                "size": human_bytes(sum(part.plain_bytes for part in referenced)),
+                "sealed": human_bytes(sum(part.size for part in referenced)),
+                "seconds": "0.0",
+            }
+        )
+    return rows
 
 
 def database_rows(turns: Sequence[FrozenServer], checked: Sequence[CheckedBatch]) -> list[dict[str, object]]:

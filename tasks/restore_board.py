@@ -8,12 +8,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from blocks.harbour import load_block_server, load_store, load_trusted
+from blocks.harbour import load_store, load_trusted
 from lifeboat import clock
 from lifeboat.adapters.children import Crew
 from lifeboat.adapters.loading import Loader
 from lifeboat.adapters.policy_file import read_policy
-from lifeboat.adapters.postgres import PostgresServer
 from lifeboat.errors import ConfigurationError, RestoreRefused
 from lifeboat.model.manifest import chain_name
 from lifeboat.model.policy import Policy
@@ -34,12 +33,11 @@ class Deck:
     chain: str
     loader: Loader
     trusted: TrustedKeys
-    server: PostgresServer
 
 
 @contextlib.contextmanager
 def restore_aboard(
-    environment: str, service: str, source: str, target: str, target_environment: str | None, policy_name: str
+    environment: str, service: str, source: str, target_environment: str | None, policy_name: str
 ) -> Iterator[Deck]:
     """Everything a restore needs; its child processes are gone at the end."""
     policy = read_policy(Path(policy_name))
@@ -54,7 +52,7 @@ def restore_aboard(
             progress=progress.note,
         )
         loader.make_ready(READY)
-        yield Deck(chain_name(service, source), loader, load_trusted(environment), load_block_server(target))
+        yield Deck(chain_name(service, source), loader, load_trusted(environment))
 
 
 def identity_path() -> Path:

@@ -8,7 +8,9 @@ from prefect import task
 
 from lifeboat.stages import snapshot as stage
 from lifeboat.stages.snapshot import Census, FrozenServer
-from lifeboat.stages.voyage import ServerVoyage
+from lifeboat.stages.tree import FrozenTree, frozen_tree, open_view
+from lifeboat.stages.voyage import ServerVoyage, TreeVoyage
+from tasks.moorings import taken_over
 from tasks.options import ONCE
 
 
@@ -33,3 +35,15 @@ def snapshot(voyage: ServerVoyage, census: Census, names: tuple[str, ...], views
         findings=census.findings,
     )
     return views.enter_context(opened)
+
+
+@task(name="snapshot", task_run_name="snapshot {voyage.label}", **ONCE)
+def snapshot_tree(voyage: TreeVoyage, views: ExitStack) -> FrozenTree:
+    """Freeze the tree, or take over the view opened with its service's databases; walk it, decide what travels.
+
+    ``views`` keeps it open until the files are sealed.
+    """
+    view = taken_over(voyage.run_id, voyage.service, voyage.source_name)
+    if view is None:
+        view = views.enter_context(open_view(voyage.tree, voyage.environment.limits.snapshot_age))
+    return frozen_tree(voyage, view)

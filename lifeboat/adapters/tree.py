@@ -5,13 +5,26 @@ Names are bytes, as the system has them, relative to the top and joined by ``/``
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from typing import Protocol
 
+from lifeboat.model.index import IndexFinding
 from lifeboat.model.tree import Entry, EntryKind, walk_order
 
-__all__ = ["Entry", "EntryKind", "OpenFile", "Tree", "TreeTarget", "walk_order"]
+__all__ = [
+    "Entry",
+    "EntryKind",
+    "FrozenView",
+    "LiveTree",
+    "OpenFile",
+    "Tree",
+    "TreeOrigin",
+    "TreeTarget",
+    "walk_order",
+]
 
 
 def shown_path(path: bytes) -> str:
@@ -49,3 +62,40 @@ class TreeTarget(Protocol):
         """What people call it: a URL without secrets."""
 
     def connect(self) -> AbstractContextManager[Tree]: ...
+
+
+@dataclass(frozen=True)
+class FrozenView:
+    """What of an origin is read: a target that gives the same tree in every process that connects to it.
+
+    ``data_timestamp`` (aware) is the moment it was frozen at, by the source's own clock; None where nobody says.
+    """
+
+    target: TreeTarget
+    data_timestamp: dt.datetime | None = None
+    findings: tuple[IndexFinding, ...] = ()
+
+
+class TreeOrigin(Protocol):
+    """Where a tree comes from: what must be done so that it holds still while it is read, and undone afterwards."""
+
+    @property
+    def label(self) -> str: ...
+
+    def frozen(self) -> AbstractContextManager[FrozenView]:
+        """Raises the ``SourceError`` family. What was made for the view is gone at the end, whatever happens."""
+
+
+@dataclass(frozen=True)
+class LiveTree:
+    """A tree that is read as it is."""
+
+    target: TreeTarget
+
+    @property
+    def label(self) -> str:
+        return self.target.label
+
+    @contextmanager
+    def frozen(self) -> Iterator[FrozenView]:
+        yield FrozenView(self.target)

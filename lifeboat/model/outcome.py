@@ -5,11 +5,14 @@ from __future__ import annotations
 import datetime as dt
 from typing import Literal
 
-from lifeboat.model.manifest import Value
+from lifeboat.model.manifest import Totals, Value
 
 
 class SourceOutcome(Value):
-    """``failure`` is one sentence for people; sizes in bytes, ``seconds`` from snapshot to commit."""
+    """``failure`` is one sentence for people; sizes in bytes, ``seconds`` from snapshot to commit.
+
+    ``sealed_bytes`` travelled to the store, ``referenced_bytes`` lie there in parts of older backups.
+    """
 
     service: str
     source: str
@@ -19,8 +22,10 @@ class SourceOutcome(Value):
     databases: int = 0
     tables: int = 0
     rows: int = 0
+    files: int = 0
     plain_bytes: int = 0
     sealed_bytes: int = 0
+    referenced_bytes: int = 0
     seconds: float = 0.0
     pruned: int = 0
     freed: int = 0
@@ -30,6 +35,18 @@ class SourceOutcome(Value):
     @property
     def red(self) -> bool:
         return self.state in ("failed", "suspect") or self.failure is not None
+
+
+def holdings(totals: Totals | SourceOutcome) -> str:
+    """``3 databases, 537 tables, 11,482,903 rows`` or ``7,000 files``."""
+    counts = (
+        (totals.databases, "database"),
+        (totals.tables, "table"),
+        (totals.rows, "row"),
+        (totals.files, "file"),
+    )
+    told = [f"{count:,} {noun}{'' if count == 1 else 's'}" for count, noun in counts if count]
+    return ", ".join(told) or "nothing"
 
 
 def human_bytes(count: float) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from lifeboat.model.policy import Policy
 from lifeboat.model.policy_environment import Environment
 from lifeboat.model.policy_schedule import worst_interval
-from lifeboat.model.policy_sources import PostgresSource
+from lifeboat.model.policy_sources import FilesSource, PostgresSource, Source
 from lifeboat.model.policy_values import spoken_duration
 
 
@@ -38,9 +38,13 @@ def summarise(policy: Policy) -> tuple[EnvironmentSummary, ...]:
     return tuple(_summary(policy, environment) for environment in policy.environments.values())
 
 
-def unsupported_reason(kind: str) -> str:
-    """Why a source of this kind is not backed up."""
-    return f"sources of kind {kind!r} are not backed up by this version"
+def unsupported_reason(source: Source) -> str:
+    """Why a source is not backed up by this version; empty when it is."""
+    if isinstance(source, PostgresSource) or (
+        isinstance(source, FilesSource) and source.url.startswith("file:")
+    ):
+        return ""
+    return f"sources of kind {source.kind!r} are not backed up by this version"
 
 
 def _summary(policy: Policy, environment: Environment) -> EnvironmentSummary:
@@ -55,9 +59,7 @@ def _summary(policy: Policy, environment: Environment) -> EnvironmentSummary:
     return EnvironmentSummary(
         name=environment.name,
         sources=tuple(f"{label} ({source.kind})" for label, source in sources.items()),
-        unsupported=tuple(
-            label for label, source in sources.items() if not isinstance(source, PostgresSource)
-        ),
+        unsupported=tuple(label for label, source in sources.items() if unsupported_reason(source)),
         starts=tuple(f"{start:%H:%M}" for start in schedule.at),
         time_zone=schedule.time_zone,
         worst_interval=worst.length,

@@ -16,7 +16,7 @@ from lifeboat.stages.contents import contents_of_server
 from lifeboat.stages.encrypt import Frozen, account_for, dump_batch, make_ready
 from lifeboat.stages.publish import Published, publish
 from lifeboat.stages.snapshot import FrozenServer
-from lifeboat.stages.tree import STREAMS, frozen_tree, lanes_of_tree
+from lifeboat.stages.tree import STREAMS, frozen_tree, lanes_of_tree, open_view
 from lifeboat.stages.tree_contents import contents_of_tree
 from lifeboat.stages.upload import CheckedBatch, check_batch, upload_batch
 from lifeboat.stages.voyage import ServerVoyage, TreeVoyage, Voyage, backup_id_of
@@ -51,7 +51,8 @@ def take_tree_backup(voyage: TreeVoyage) -> Published:
     """The same for a tree."""
     make_ready(voyage, STREAMS)
     watch = clock.Stopwatch()
-    with frozen_tree(voyage) as frozen:
+    with open_view(voyage.tree, voyage.environment.limits.snapshot_age) as view:
+        frozen = frozen_tree(voyage, view)
         backup_id = backup_id_of(voyage, frozen.data_timestamp)
         checked = sail(voyage, frozen, backup_id, lanes_of_tree(voyage, frozen))
     contents = contents_of_tree(voyage, backup_id, frozen, checked)

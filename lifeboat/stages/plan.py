@@ -12,7 +12,7 @@ from lifeboat.errors import ConfigurationError
 from lifeboat.model.catalog import Catalog
 from lifeboat.model.manifest import chain_name
 from lifeboat.model.policy_environment import Environment
-from lifeboat.model.policy_sources import PostgresSource
+from lifeboat.model.policy_summary import unsupported_reason
 from lifeboat.model.retention import CLOCK_TOLERANCE
 from lifeboat.model.signed import TrustedKeys
 from lifeboat.stages.catalog import look
@@ -25,8 +25,13 @@ class PlannedSource:
 
     service: str
     source: str
+    kind: str
     covered_by: str | None = None
-    unsupported: str | None = None
+    unsupported: str = ""
+
+    @property
+    def due(self) -> bool:
+        return not self.covered_by and not self.unsupported
 
     @property
     def label(self) -> str:
@@ -60,12 +65,15 @@ def plan_run(
         if only and f"{service}/{source_name}" not in only:
             continue
         covered = covered_by(view.catalog(chain_name(service, source_name), trusted), slot, clock.utc_now())
-        unsupported = (
-            None
-            if isinstance(source, PostgresSource)
-            else f"sources of kind {source.kind!r} are not backed up by this version"
+        planned.append(
+            PlannedSource(
+                service=service,
+                source=source_name,
+                kind=source.kind,
+                covered_by=covered,
+                unsupported=unsupported_reason(source),
+            )
         )
-        planned.append(PlannedSource(service, source_name, covered, unsupported))
     return planned
 
 

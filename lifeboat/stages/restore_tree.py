@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from lifeboat import clock
 from lifeboat.adapters.loading import Loader
 from lifeboat.adapters.unpacking import BelowFolder, settle
 from lifeboat.errors import RestoreFailed, RestoreRefused
@@ -25,12 +26,13 @@ Wanted = Callable[[bytes], bool]
 
 @dataclass(frozen=True)
 class RestoredTree:
-    """What came back; ``fetched`` are bytes of the parts that were read."""
+    """What came back; ``fetched`` is the size of the sealed parts that hold it."""
 
     folder: Path
     files: int
     size: int
     fetched: int
+    seconds: float
 
 
 def restore_tree(
@@ -50,6 +52,7 @@ def restore_tree(
         raise RestoreRefused(
             f"Nothing in {index.header.backup_id} matches.", hint="`lifeboat files` lists what there is."
         )
+    watch = clock.Stopwatch()
     building = folder.with_name(f"{folder.name}.incomplete-{random_suffix()}")
     building.mkdir(mode=0o700, parents=True)
     _make_folders(index, wanted, building)
@@ -66,7 +69,8 @@ def restore_tree(
             raise
     files, size = _finish(index, wanted, building)
     building.rename(folder)
-    return RestoredTree(folder, files, size, sum(index.header.part(number).size for number in parts))
+    fetched = sum(index.header.part(number).size for number in parts)
+    return RestoredTree(folder, files, size, fetched, watch.seconds())
 
 
 def _chosen(index: TreeIndex, wanted: Wanted) -> Iterator[Member]:

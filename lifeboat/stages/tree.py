@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from lifeboat import clock
 from lifeboat.adapters.sealing import Pack, Producer
 from lifeboat.adapters.store import ObjectStat
-from lifeboat.adapters.tree import TreeTarget
+from lifeboat.adapters.tree import FrozenView, TreeOrigin, TreeTarget
 from lifeboat.model.catalog import Catalog
 from lifeboat.model.index import IndexFinding, IndexPart
 from lifeboat.model.listing import Listing
@@ -63,37 +63,37 @@ class FrozenTree:
         )
 
 
+@dataclass(frozen=True)
+class TreeView:
+    """An open view of a tree, to be read until ``deadline``."""
+
+    frozen: FrozenView
+    data_timestamp: dt.datetime
+    deadline: clock.Deadline
+
+
 @contextmanager
-def frozen_tree(voyage: TreeVoyage) -> Iterator[FrozenTree]:
-    """Open the tree's frozen view, walk it once, decide what travels; the view is released at the end.
+def open_view(origin: TreeOrigin, age_limit: dt.timedelta) -> Iterator[TreeView]:
+    """Freeze a tree; at the end the view is released. Raises what the origin raises."""
+    deadline = clock.Deadline.after(age_limit.total_seconds(), "limits.snapshot_age")
+    with origin.frozen() as frozen:
+        yield TreeView(frozen, frozen.data_timestamp or clock.utc_now(), deadline)
+
+
+def frozen_tree(voyage: TreeVoyage, view: TreeView) -> FrozenTree:
+    """Walk the view once, and decide what travels.
 
     Raises what the tree raises: ``SourceUnreachable``, ``SourceDenied``, ``SourceMissing`` …
     """
-    data_timestamp = clock.utc_now()
-    today = data_timestamp.astimezone(ZoneInfo(voyage.time_zone)).date()
+    today = view.data_timestamp.astimezone(ZoneInfo(voyage.time_zone)).date()
     yesterday = yesterdays_index(voyage, today)
-    with voyage.tree.connect() as tree:
+    with view.frozen.target.connect() as tree:
         listing = Listing(tree.walk())
-    yield decide(
-        voyage.tree,
-        listing,
-        yesterday,
-        data_timestamp=data_timestamp,
-        consistency=voyage.source.consistency,
-        deadline=clock.Deadline.after(
-            voyage.environment.limits.snapshot_age.total_seconds(), "limits.snapshot_age"
-        ),
-    )
+    return decide(view, listing, yesterday, consistency=voyage.source.consistency)
 
 
 def decide(
-    target: TreeTarget,
-    listing: Listing,
-    yesterday: TreeIndex | None,
-    *,
-    data_timestamp: dt.datetime,
-    consistency: Consistency,
-    deadline: clock.Deadline,
+    view: TreeView, listing: Listing, yesterday: TreeIndex | None, *, consistency: Consistency
 ) -> FrozenTree:
     """What is carried and what travels, in which parts. ``yesterday`` is None for a fresh backup."""
 
@@ -105,16 +105,16 @@ def decide(
     packs = cut_parts(travelling(pairs(), kept))
     counts = Counter(entry.kind for entry in listing)
     return FrozenTree(
-        target=target,
-        data_timestamp=data_timestamp,
+        target=view.frozen.target,
+        data_timestamp=view.data_timestamp,
         consistency=consistency,
-        deadline=deadline,
+        deadline=view.deadline,
         listing=listing,
         packs={number: Listing(pack) for number, pack in enumerate(packs, start=1)},
         yesterday=yesterday,
         kept=kept,
         counts=counts,
-        findings=_findings(counts),
+        findings=(*view.frozen.findings, *_findings(counts)),
     )
 
 

@@ -18,7 +18,7 @@ from lifeboat.adapters.children import Crew
 from lifeboat.adapters.postgres import PostgresServer
 from lifeboat.adapters.spool import Spool
 from lifeboat.adapters.store import StoreTarget
-from lifeboat.adapters.tree import TreeTarget
+from lifeboat.adapters.tree import TreeOrigin
 from lifeboat.errors import Cancelled, TimeLimitExceeded
 from lifeboat.model.manifest import ChainLink, PolicyReference, chain_name, new_backup_id
 from lifeboat.model.policy_environment import Environment
@@ -93,7 +93,7 @@ class TreeVoyage(Voyage):
     """The backup of a file tree, or of what was captured as one."""
 
     source: TreeSource
-    tree: TreeTarget
+    tree: TreeOrigin
 
 
 def backup_id_of(voyage: Voyage, data_timestamp: dt.datetime) -> str:

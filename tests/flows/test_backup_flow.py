@@ -16,9 +16,10 @@ import psutil
 import pytest
 from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL, PREFECT_HOME
+from support.policies import demo_text
 from support.postgres import MAJORS, dump_text
 
-from blocks import IndexIdentity, LocalStore, PostgresServer, Recipients, SigningKey
+from blocks import IndexIdentity, LocalStore, PostgresServer, Recipients, SigningKey, SigningPublicKeys
 from flows.backup import backup_environment
 from flows.restore import restore_databases
 from lifeboat import clock
@@ -43,7 +44,7 @@ class Harbour:
     store: LocalStore
     policy: str
     folder: Path
-    signing: SigningKey
+    signing: SigningPublicKeys
 
     def committed(self) -> list[str]:
         catalog = read_catalog(self.store.target(), "demo", "main-databases", self.signing.trusted())
@@ -55,11 +56,14 @@ class Harbour:
 def harbour(prefect_server: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harbour]:
     folder = tmp_path_factory.mktemp("harbour")
     (folder / "store").mkdir()
-    shipped = (Path(__file__).parents[2] / "policies/demo.yaml").read_text()
     policy = folder / "policy.yaml"
-    text = shipped.replace("kind: sftp", "kind: local").replace("      host_key: block ", "      # ")
-    text = text.replace("limit: 1 GiB", f"limit: 1 GiB\n      folder: {folder / 'spool'}")
-    policy.write_text(text.replace('[shop, fleet, "archive 2024"]', "[shop]"))
+    prefix = "environments.demo."
+    changes = {
+        "store": {"kind": "local", "reserve": "1 MiB"},
+        "spool": {"folder": str(folder / "spool"), "limit": "1 GiB"},
+        "services.main.sources.databases.databases": ["shop"],
+    }
+    policy.write_text(demo_text({prefix + key: value for key, value in changes.items()}))
     with Cluster(folder / "postgres", MAJORS[-1], settings={"fsync": "off"}) as cluster:
         with cluster.server.connect() as session:
             session.execute(f"ALTER ROLE postgres PASSWORD '{CANARY}'")
@@ -79,10 +83,11 @@ def harbour(prefect_server: None, tmp_path_factory: pytest.TempPathFactory) -> I
         store = LocalStore(folder=str(folder / "store"))
         store.save("demo")
         Recipients(recipients=[keys.recipient, escrow.recipient]).save("demo")
-        signing_key = SigningKey(private_key=signing.private_pem)
-        signing_key.save("demo")
+        SigningKey(private_key=signing.private_pem).save("demo")
+        public_keys = SigningPublicKeys(public_keys=[signing.public_pem])
+        public_keys.save("demo")
         IndexIdentity(identity=index.identity).save("demo")
-        yield Harbour(cluster, store, str(policy), folder, signing_key)
+        yield Harbour(cluster, store, str(policy), folder, public_keys)
         del os.environ["LIFEBOAT_IDENTITY_FILE"]
 
 
@@ -125,7 +130,7 @@ def test_dump_shows_as_a_child_of_encrypt_and_every_stage_has_its_runs(harbour: 
 def test_a_missing_database_turns_the_run_red_and_names_it(harbour: Harbour) -> None:
     before = harbour.committed()
     policy = Path(harbour.policy).with_name("missing.yaml")
-    policy.write_text(Path(harbour.policy).read_text().replace("[shop]", "[shop, ledger]"))
+    policy.write_text(Path(harbour.policy).read_text().replace("- shop\n", "- shop\n          - ledger\n"))
 
     with pytest.raises(SourceError, match="'ledger'"):
         backup_environment("demo", policy=str(policy))

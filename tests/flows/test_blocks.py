@@ -22,7 +22,15 @@ from pydantic import SecretStr, ValidationError
 from support.prefect_server import server_environment
 
 import blocks
-from blocks import IndexIdentity, LocalStore, NasStore, PostgresServer, Recipients, SigningKey
+from blocks import (
+    IndexIdentity,
+    LocalStore,
+    NasStore,
+    PostgresServer,
+    Recipients,
+    SigningKey,
+    SigningPublicKeys,
+)
 from blocks.apply import AppliedBlock, apply_blocks
 from blocks.declared import KINDS
 from blocks.harbour import (
@@ -37,7 +45,7 @@ from lifeboat.adapters.entra import EntraPassword
 from lifeboat.adapters.policy_file import read_policy
 from lifeboat.adapters.store_local import LocalTarget
 from lifeboat.adapters.store_sftp import SftpTarget
-from lifeboat.errors import ConfigurationError, PolicyError, SourceError
+from lifeboat.errors import ConfigurationError, PolicyError, SignatureInvalid, SourceError
 from lifeboat.model.policy_environment import Environment, StoreRules
 from lifeboat.model.policy_sources import PostgresSource
 from lifeboat.stages.keygen import new_identity, new_signing_key
@@ -105,6 +113,7 @@ def test_package_shows_exactly_our_blocks_under_the_slugs_they_keep_for_ever() -
         "local-store": "Local Store",
         "recipients": "Recipients",
         "signing-key": "Signing Key",
+        "signing-public-keys": "Signing Public Keys",
         "index-identity": "Index Identity",
     }
 
@@ -162,13 +171,15 @@ def test_local_store_gives_a_target_in_its_folder(tmp_path: Path) -> None:
     assert LocalStore(folder=str(tmp_path)).target() == LocalTarget(tmp_path)
 
 
-def test_signing_key_after_a_rotation_trusts_what_the_earlier_key_signed() -> None:
+def test_signing_keys_after_a_rotation_trust_what_the_earlier_key_signed() -> None:
     earlier, present = new_signing_key(), new_signing_key()
-    old = SigningKey(private_key=SecretStr(earlier.private_pem))
-    new = SigningKey(private_key=SecretStr(present.private_pem), earlier_public_keys=[earlier.public_pem])
-    for signer in (old.signer(), new.signer()):
-        assert new.trusted().verify(signer.sign({"place": 1}), where="a test") == {"place": 1}
-    assert set(old.trusted().keys) < set(new.trusted().keys)
+    trusted = SigningPublicKeys(public_keys=[present.public_pem, earlier.public_pem]).trusted()
+    for pair in (earlier, present):
+        signer = SigningKey(private_key=SecretStr(pair.private_pem)).signer()
+        assert trusted.verify(signer.sign({"place": 1}), where="a test") == {"place": 1}
+    stranger = SigningKey(private_key=SecretStr(new_signing_key().private_pem)).signer()
+    with pytest.raises(SignatureInvalid):
+        trusted.verify(stranger.sign({"place": 1}), where="a test")
 
 
 def test_index_identity_from_a_file_of_age_keygen_gives_its_recipient() -> None:
@@ -201,11 +212,8 @@ def test_index_identity_from_a_file_of_age_keygen_gives_its_recipient() -> None:
         (Recipients, {"recipients": [KEYS[0].recipient, "age1nonsense"]}, "not an age recipient"),
         (Recipients, {"recipients": [KEYS[0].recipient, KEYS[1].identity]}, "an identity, which opens"),
         (SigningKey, {"private_key": CANARY}, "not an Ed25519 private key"),
-        (
-            SigningKey,
-            {"private_key": new_signing_key().private_pem, "earlier_public_keys": [CANARY]},
-            "not an Ed25519 public key",
-        ),
+        (SigningPublicKeys, {"public_keys": [CANARY]}, "not an Ed25519 public key"),
+        (SigningPublicKeys, {"public_keys": []}, "without a public key"),
         (IndexIdentity, {"identity": CANARY}, "not an age identity"),
         (IndexIdentity, {"identity": KEYS[0].recipient}, "not an age identity"),
     ],
@@ -283,7 +291,9 @@ def example(tmp_path: Path) -> str:
     for name in ("nas-upload-key", "nas-prune-key"):
         key = asyncssh.generate_private_key("ssh-ed25519").export_private_key()
         (secrets / name).write_bytes(key)
-    (secrets / "signing-key.pem").write_text(new_signing_key().private_pem)
+    signing = new_signing_key()
+    (secrets / "signing-key.pem").write_text(signing.private_pem)
+    (secrets / "signing-key.pub.pem").write_text(signing.public_pem)
     (secrets / "index-identity").write_text(new_identity().identity + "\n")
     return (ROOT / "docs/blocks.example.yaml").read_text().replace("/run/secrets", str(secrets))
 
@@ -548,7 +558,9 @@ def test_store_with_a_host_key_that_the_policy_does_not_pin_is_refused(
 
 def save_keys(recipients: list[str], *, index: str) -> None:
     Recipients(recipients=recipients).save("production")
-    SigningKey(private_key=SecretStr(new_signing_key().private_pem)).save("production")
+    signing = new_signing_key()
+    SigningKey(private_key=SecretStr(signing.private_pem)).save("production")
+    SigningPublicKeys(public_keys=[signing.public_pem]).save("production")
     IndexIdentity(identity=SecretStr(index)).save("production")
 
 
@@ -597,3 +609,10 @@ def test_keys_that_fit_the_policy_come_as_plain_values_that_show_no_secret(
     assert (keys.index_identity, keys.index_recipient) == (index.identity, index.recipient)
     assert keys.trusted.verify(keys.signer.sign({"place": 1}), where="a test") == {"place": 1}
     assert "AGE-SECRET-KEY" not in repr(keys)
+
+
+def test_signing_key_that_nobody_would_trust_is_refused(clean_server: None, production: Environment) -> None:
+    save_keys([pair.recipient for pair in KEYS], index=new_identity().identity)
+    SigningPublicKeys(public_keys=[new_signing_key().public_pem]).save("production", overwrite=True)
+    with pytest.raises(ConfigurationError, match="no backup of it would be trusted"):
+        load_keys("production", production)

@@ -96,18 +96,19 @@ def shore(prefect_server: None, tmp_path_factory: pytest.TempPathFactory) -> Ite
             "SIGNING": signing.private_pem,
             "INDEX": keys["index"].identity,
         }
+        public = signing.public_pem
         for name, value in secrets.items():
             patch.setenv(f"SHORE_{name}", value)
         patch.setenv("LIFEBOAT_IDENTITY_FILE", str(folder / "operations"))
         made = Shore(folder, cluster, tuple(secrets.values()))
         patch.setenv("LIFEBOAT_POLICY", made.policy("policy"))
         recipients = [keys["operations"].recipient, keys["escrow"].recipient]
-        Path(made.blocks).write_text(yaml.safe_dump({"blocks": declared_blocks(made, recipients)}))
+        Path(made.blocks).write_text(yaml.safe_dump({"blocks": declared_blocks(made, recipients, public)}))
         assert run(["blocks", "apply", made.blocks]) == 0
         yield made
 
 
-def declared_blocks(shore: Shore, recipients: list[str]) -> list[dict[str, Any]]:
+def declared_blocks(shore: Shore, recipients: list[str], public_key: str) -> list[dict[str, Any]]:
     server = {
         "host": "127.0.0.1",
         "port": shore.cluster.port,
@@ -120,6 +121,7 @@ def declared_blocks(shore: Shore, recipients: list[str]) -> list[dict[str, Any]]
         ("local-store", "shore"): {"folder": str(shore.store)},
         ("recipients", "shore"): {"recipients": recipients},
         ("signing-key", "shore"): {"private_key": {"environment": "SHORE_SIGNING"}},
+        ("signing-public-keys", "shore"): {"public_keys": [public_key]},
         ("index-identity", "shore"): {"identity": {"environment": "SHORE_INDEX"}},
     }
     return [{"type": kind, "name": name, "fields": told} for (kind, name), told in fields.items()]
@@ -157,7 +159,7 @@ def test_blocks_that_are_applied_again_are_unchanged_and_show_no_secret(
     capsys.readouterr()
     assert run(["blocks", "apply", shore.blocks, "--dry-run"]) == 0
     shown = capsys.readouterr()
-    assert shown.out.count("unchanged") == 5
+    assert shown.out.count("unchanged") == 6
     assert not [secret for secret in shore.secrets if secret.strip() in shown.out + shown.err]
 
 

@@ -20,11 +20,20 @@ from support.postgres import MAJORS, dump_text
 from support.sailing import Ship
 from support.servers import FixedPassword
 
-from blocks import IndexIdentity, LocalStore, NasStore, PostgresServer, Recipients, SigningKey
+from blocks import (
+    IndexIdentity,
+    LocalStore,
+    NasStore,
+    PostgresServer,
+    Recipients,
+    SigningKey,
+    SigningPublicKeys,
+)
 from lifeboat import clock
 from lifeboat.adapters.postgres_cluster import Cluster
 from lifeboat.adapters.store_local import LocalTarget
 from lifeboat.adapters.store_sftp import SftpTarget
+from lifeboat.model.signed import Signer
 
 ROOT = Path(__file__).parents[2]
 MARK = "LIFEBOAT_TEST_MARK"
@@ -70,6 +79,8 @@ class Anchorage:
         keys = [self.ship.operations.recipient, self.ship.escrow.recipient]
         Recipients(recipients=keys).save("demo", overwrite=True)
         SigningKey(private_key=self.ship.signing.private_pem).save("demo", overwrite=True)
+        trusted = [Signer.from_pem(self.ship.signing.private_pem).public_pem]
+        SigningPublicKeys(public_keys=trusted).save("demo", overwrite=True)
         IndexIdentity(identity=self.ship.index.identity).save("demo", overwrite=True)
 
     def committed(self) -> list[str]:

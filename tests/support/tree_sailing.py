@@ -9,7 +9,7 @@ from pathlib import Path
 
 from support.sailing import Hull
 
-from lifeboat.adapters.tree import TreeTarget
+from lifeboat.adapters.tree import LiveTree, TreeTarget
 from lifeboat.model.manifest import Manifest
 from lifeboat.model.policy_sources import Classification, FilesSource
 from lifeboat.model.tree_index import TreeIndex
@@ -38,7 +38,7 @@ class TreeShip(Hull):
             classification=classification,
         )
         with self.common() as common:
-            yield TreeVoyage(source=source, tree=self.tree, **common)
+            yield TreeVoyage(source=source, tree=LiveTree(self.tree), **common)
 
     def backup(self) -> Published:
         with self.voyage() as voyage:

@@ -465,7 +465,7 @@ def test_written_file_is_whole_with_its_time(
     for name in ("piped", "put", "opened"):
         assert (share.folder / name).read_bytes() == content
     assert files.modified("piped") == files.modified("put") == moment
-    assert sorted(os.listdir(share.folder)) == ["opened", "piped", "put"]
+    assert sorted(path.name for path in share.folder.iterdir()) == ["opened", "piped", "put"]
 
 
 def test_taken_name_is_never_overwritten_by_a_creation_also_in_other_case(
@@ -500,7 +500,7 @@ def test_of_two_that_create_the_same_name_one_wins(server: FileRestServer, share
         won = list(pool.map(create, range(8)))
     assert won.count(True) == 1
     assert (share.folder / "file").read_bytes() == bytes([won.index(True)]) * 1000
-    assert os.listdir(share.folder) == ["file"]
+    assert [path.name for path in share.folder.iterdir()] == ["file"]
 
 
 def test_what_is_cut_off_while_it_is_written_never_gets_its_name(
