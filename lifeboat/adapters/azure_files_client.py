@@ -123,7 +123,8 @@ _LEASED = ("LeaseIdMissing", "DeleteShareWhenSnapshotLeased", "LeaseIdMismatchWi
 def explained(error: AzureError, label: str, path: str | None) -> SourceError:
     """The error in our words, without the service's own text, which may hold a signature."""
     what = label if path is None else f"{path!r} on {label}"
-    if not isinstance(error, HttpResponseError) or broke_off(error):
+    # Also an answer without a status: one that broke off while the client took it apart.
+    if not isinstance(error, HttpResponseError) or not error.status_code or broke_off(error):
         return SourceUnreachable(
             f"{what}: no whole answer from Azure Files ({type(error).__name__}).",
             hint="Check name resolution, the network, and the storage account's firewall; then repeat the run.",

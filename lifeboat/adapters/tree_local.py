@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Final
 
 from lifeboat.adapters.tree import Entry, EntryKind, shown_path
+from lifeboat.adapters.tree_local_entries import FOLDER, described, opened_folder
 from lifeboat.adapters.tree_local_errors import explained, replaced
 from lifeboat.errors import EntryChanged, SourceError, SourceMissing
 from lifeboat.model.patterns import Scope, Selection
 
-_FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # Without O_NONBLOCK, a FIFO that took the file's place would be waited for until somebody writes.
 _FILE: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
@@ -42,7 +42,7 @@ class LocalTreeTarget:
     def connect(self) -> Iterator[LocalTree]:
         """Raises ``SourceMissing`` when there is no such folder, ``SourceDenied`` when it may not be read."""
         try:
-            top = os.open(self.folder, _FOLDER & ~os.O_NOFOLLOW)
+            top = os.open(self.folder, FOLDER & ~os.O_NOFOLLOW)
         except (FileNotFoundError, NotADirectoryError):
             raise SourceMissing(
                 f"There is no folder {self.label}.",
@@ -163,7 +163,7 @@ class _Walk:
     def entries(self) -> Iterator[Entry]:
         with self._errors(b""):
             # Not a duplicate, which would share its position in the listing with another walk.
-            self._enter(b"", self._selection.top(), os.open(".", _FOLDER, dir_fd=self._top))
+            self._enter(b"", self._selection.top(), os.open(".", FOLDER, dir_fd=self._top))
         while self._way:
             folder = self._way[-1]
             if not folder.names:
@@ -199,7 +199,7 @@ class _Walk:
 
     def _descend(self, folder: _Folder, path: bytes, name: bytes, scope: Scope) -> None:
         with self._errors(path), suppress(FileNotFoundError, NotADirectoryError):
-            self._enter(path, scope, os.open(name, _FOLDER, dir_fd=self._reached(folder)))
+            self._enter(path, scope, os.open(name, FOLDER, dir_fd=self._reached(folder)))
 
     def _enter(self, path: bytes, scope: Scope, descriptor: int) -> None:
         found = os.fstat(descriptor)
@@ -246,41 +246,6 @@ class _Walk:
             yield
         except OSError as error:
             raise explained(error, self._label, path) from error
-
-
-def opened_folder(top: int, path: bytes) -> int:
-    """A new descriptor of the folder at ``path`` below ``top``, gone to name by name; ``OSError``."""
-    here = os.dup(top)
-    for name in path.split(b"/") if path else ():
-        try:
-            below = os.open(name, _FOLDER, dir_fd=here)
-        finally:
-            os.close(here)
-        here = below
-    return here
-
-
-def described(path: bytes, name: bytes, parent: int, found: os.stat_result) -> Entry:
-    """The entry called ``name`` in the folder ``parent``; reads the target of a link. ``OSError``."""
-    kind = _KINDS.get(stat.S_IFMT(found.st_mode), EntryKind.SPECIAL)
-    return Entry(
-        path=path,
-        kind=kind,
-        size=found.st_size if kind is EntryKind.FILE else 0,
-        mtime_ns=found.st_mtime_ns,
-        mode=stat.S_IMODE(found.st_mode),
-        uid=found.st_uid,
-        gid=found.st_gid,
-        etag=f"{found.st_ctime_ns:x}" if kind is EntryKind.FILE else "",
-        target=os.readlink(name, dir_fd=parent) if kind is EntryKind.SYMLINK else b"",
-    )
-
-
-_KINDS: Final = {
-    stat.S_IFREG: EntryKind.FILE,
-    stat.S_IFDIR: EntryKind.DIRECTORY,
-    stat.S_IFLNK: EntryKind.SYMLINK,
-}
 
 
 def _hard_link(entry: Entry, first: bytes) -> Entry:

@@ -4,6 +4,7 @@ older ones are untouched, no process is left, and the next run needs no cleaning
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ import pytest
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.objects import FlowRun
+from prefect.exceptions import ObjectAlreadyExists
 from prefect.settings import (
     PREFECT_API_URL,
     PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
@@ -210,7 +212,8 @@ def test_a_server_that_stays_away_ends_no_backup_and_the_command_sends_to_the_st
 
 
 def deploy(client: SyncPrefectClient, harbour: Anchorage) -> UUID:
-    client.create_work_pool(WorkPoolCreate(name=POOL, type="process"))
+    with contextlib.suppress(ObjectAlreadyExists):  # the worker makes it, too, if it is first
+        client.create_work_pool(WorkPoolCreate(name=POOL, type="process"))
     return client.create_deployment(
         flow_id=client.create_flow(cast(Any, backup_environment)),
         name="demo",

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from prefect.variables import Variable
 from support.policies import demo_text
 from support.postgres import MAJORS, dump_text
 from support.sailing import Ship
@@ -68,6 +69,9 @@ class Anchorage:
 
         With ports, runs go through the proxies there, while this test still takes the direct way.
         """
+        # What another environment of that name left behind would say that this store was rolled back (F30).
+        for source in ("databases", "documents", "logs"):
+            Variable.unset(f"lifeboat-head-demo-main-{source}")
         PostgresServer(
             host="127.0.0.1",
             port=server_port or self.cluster.port,
