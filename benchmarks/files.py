@@ -215,6 +215,8 @@ def _course(case: trees.Case, scale: float, scratch: Path | None) -> Iterator[Co
             stdout=subprocess.PIPE,
             text=True,
         )
+        assert relay.stdout is not None
+        relay.stdout.readline()
         stack.callback(relay.wait)
         stack.callback(relay.terminate)
         nas.write_files()
@@ -268,7 +270,7 @@ def _best(trials: list[Trial], step: str) -> dict[str, Trial]:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.files", description=__doc__)
     parser.add_argument("--case", choices=trees.CASES, default="documents")
-    parser.add_argument("--scale", type=float, default=1.0, help="1 is 1.6 GB, or 200,000 files")
+    parser.add_argument("--scale", type=float, default=1.0, help="1 is 1.9 GB, or 200,000 files")
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument(
         "--scratch", type=Path, help="where tree, store and spool lie; needs about 12 GB at scale 1"

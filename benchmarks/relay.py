@@ -1,6 +1,7 @@
 """A relay in front of the store that counts what is sent and received: the same for all contestants.
 
-``python -m benchmarks.relay LISTEN TARGET`` on loopback. Each line on standard input is answered with the bytes so far
+``python -m benchmarks.relay LISTEN TARGET`` on loopback. Once it listens it says so, and each line on
+standard input is answered with the bytes so far
 to the store and back from it. The kernel moves them (splice), so it costs little, and everybody the same.
 """
 
@@ -50,6 +51,7 @@ class Relay:
 def main() -> None:
     relay = Relay(int(sys.argv[1]), int(sys.argv[2]))
     threading.Thread(target=relay.serve, daemon=True).start()
+    print("listening", flush=True)
     for _ in sys.stdin:
         print(relay.sent, relay.received, flush=True)
 

@@ -22,8 +22,8 @@ class Case:
 
 
 CASES = {
-    # 7,200 files, 1.6 GB: half images, half documents, of 200 customers.
-    "documents": Case(7_200, 200, lambda chance: min(int(chance.lognormvariate(11.4, 1.2)), 40_000_000)),
+    # 7,200 files, 1.9 GB: half images, half documents, of 200 customers.
+    "documents": Case(7_200, 200, lambda chance: min(int(chance.lognormvariate(11.8, 1.2)), 40_000_000)),
     "small": Case(200_000, 500, lambda chance: chance.randrange(2_048, 8_192)),
 }
 

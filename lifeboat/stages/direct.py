@@ -6,14 +6,14 @@ The same stages in the same order as ``flows.backup``; what Prefect adds there i
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 
 from lifeboat import clock
 from lifeboat.model.parts import Lane
 from lifeboat.stages import snapshot
 from lifeboat.stages.batches import lanes_of, turns_of
 from lifeboat.stages.contents import contents_of_server
-from lifeboat.stages.encrypt import Frozen, account_for, dump_batch, make_ready
+from lifeboat.stages.encrypt import Frozen, SealedBatch, account_for, dump_batch, make_ready
 from lifeboat.stages.publish import Published, publish
 from lifeboat.stages.snapshot import FrozenServer
 from lifeboat.stages.tree import STREAMS, frozen_tree, lanes_of_tree, open_view
@@ -60,15 +60,18 @@ def take_tree_backup(voyage: TreeVoyage) -> Published:
 
 
 def sail(voyage: Voyage, frozen: Frozen, backup_id: str, lanes: Sequence[Lane]) -> list[CheckedBatch]:
-    """Batches of a lane one after the other, lanes side by side; each dumped, sealed, sent and read back."""
-    with ThreadPoolExecutor(max_workers=max(1, len(lanes))) as pool:
-        carried = [pool.submit(_carry, voyage, frozen, backup_id, lane) for lane in lanes]
-        return [batch for lane in carried for batch in lane.result()]
+    """Batches of a lane are sealed one after the other, lanes side by side; each goes on as soon as it is sealed."""
+    lanes = lanes or [()]
+    with ThreadPoolExecutor(len(lanes)) as sealers, ThreadPoolExecutor(len(lanes)) as carriers:
 
+        def seal_lane(lane: Lane) -> list[Future[CheckedBatch]]:
+            return [
+                carriers.submit(carry, account_for(batch, dump_batch(voyage, frozen, batch), frozen))
+                for batch in lane
+            ]
 
-def _carry(voyage: Voyage, frozen: Frozen, backup_id: str, lane: Lane) -> list[CheckedBatch]:
-    done = []
-    for batch in lane:
-        sealed = account_for(batch, dump_batch(voyage, frozen, batch), frozen)
-        done.append(check_batch(voyage, upload_batch(voyage, backup_id, sealed)))
-    return done
+        def carry(sealed: SealedBatch) -> CheckedBatch:
+            return check_batch(voyage, upload_batch(voyage, backup_id, sealed))
+
+        sealed_lanes = [sealers.submit(seal_lane, lane) for lane in lanes]
+        return [batch.result() for lane in sealed_lanes for batch in lane.result()]
