@@ -26,6 +26,7 @@ from benchmarks import trees
 from benchmarks.file_sailor import Orders
 from benchmarks.measure import Command, CommandFailed, Measured, idle_memory, measure
 from benchmarks.nas import HOST, Nas, running_nas
+from lifeboat import clock
 from lifeboat.adapters.postgres_cluster import free_port
 from lifeboat.stages.keygen import AgeKeyPair, new_identity, new_signing_key
 
@@ -62,6 +63,8 @@ BY_HAND = {
     },
 }
 LIFEBOAT = "Lifeboat"
+SETTLING = 3
+"""Seconds between the last change and the first contestant: Lifeboat sends files of the last two seconds once more."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +104,7 @@ class Course:
         shutil.rmtree(self.tree, ignore_errors=True)
         self.tree.mkdir()
         trees.make(self.case, self.tree, self.scale)
+        clock.sleep(SETTLING)
         turn = contestants[number % len(contestants) :] + contestants[: number % len(contestants)]
         folders = {name: self.nas.new_folder(f"{place}-{number}") for place, name in enumerate(turn)}
         for name in turn:
@@ -109,6 +113,7 @@ class Course:
         for step in STEPS:
             if step == "second":
                 trees.a_day(self.case, self.tree, self.scale)
+                clock.sleep(SETTLING)
             for name in turn:
                 yield self.trial(name, step, folders[name])
         shutil.rmtree(self.nas.folder)

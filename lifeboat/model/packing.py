@@ -7,6 +7,7 @@ and no part is kept for ever for one last file. Pure; entries and members come s
 
 from __future__ import annotations
 
+import datetime as dt
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -20,6 +21,9 @@ LIVING_PERCENT = 60
 """A part of which less is still wanted is not referenced any more. At 60 the store holds at most 1.7 times what the
 newest backup needs of it, and a tree that changes evenly is rewritten every few months of 1 % days."""
 BLOCK = 512
+SETTLED_AFTER = dt.timedelta(seconds=2)
+"""A file that changed less than this before it was read, or later, travels once more: it might have been written again
+within the same tick of its file system's clock (FAT: 2 s, SFTP: 1 s), at the same length, and look as it did."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,16 +34,19 @@ class Pair:
     carried: Member | None
 
 
-def pair(today: Iterable[Entry], yesterday: Iterable[Member]) -> Iterator[Pair]:
-    """Walk both side by side. Memory does not grow with either."""
+def pair(today: Iterable[Entry], yesterday: Iterable[Member], *, settled_ns: int) -> Iterator[Pair]:
+    """Walk both side by side. Memory does not grow with either.
+
+    What changed after ``settled_ns`` (since 1970) is never carried: see ``SETTLED_AFTER``.
+    """
     members = iter(yesterday)
     member = next(members, None)
     for entry in today:
         place = walk_order(entry.path)
         while member is not None and walk_order(member.entry.path) < place:
             member = next(members, None)
-        same = member is not None and member.entry.path == entry.path
-        yield Pair(entry, member if same and member is not None and unchanged(entry, member) else None)
+        carried = member is not None and unchanged(entry, member) and entry.mtime_ns < settled_ns
+        yield Pair(entry, member if carried else None)
 
 
 def unchanged(entry: Entry, member: Member) -> bool:

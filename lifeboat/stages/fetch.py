@@ -9,7 +9,7 @@ from pathlib import Path
 import pyrage
 import zstandard
 
-from lifeboat.adapters.store import StoreTarget
+from lifeboat.adapters.store import Store, StoreTarget
 from lifeboat.errors import ChecksumMismatch, ConfigurationError, EnvironmentMismatch, RestoreRefused
 from lifeboat.model.canonical import sha256_hex
 from lifeboat.model.catalog import Catalog, Entry
@@ -53,7 +53,13 @@ def fetch_index(target: StoreTarget, manifest: Manifest, identities: Sequence[st
 
 def fetch_tree_index(target: StoreTarget, manifest: Manifest, identities: Sequence[str]) -> TreeIndex:
     """The index of a verified manifest of a tree, trusted as ``fetch_packed_index`` says."""
-    index = TreeIndex(fetch_packed_index(target, manifest, identities))
+    with target.connect() as store:
+        return read_tree_index(store, manifest, identities)
+
+
+def read_tree_index(store: Store, manifest: Manifest, identities: Sequence[str]) -> TreeIndex:
+    """The same over a session that is open already."""
+    index = TreeIndex(read_packed_index(store, manifest, identities))
     _refuse_foreign(manifest, index.header)
     return index
 
@@ -64,7 +70,12 @@ def fetch_packed_index(target: StoreTarget, manifest: Manifest, identities: Sequ
     Raises ``ChecksumMismatch``, ``EnvironmentMismatch``, or ``RestoreRefused`` when no identity fits (F32).
     """
     with target.connect() as store:
-        sealed = read_whole(store, manifest.index.name, manifest.index.size + 1)
+        return read_packed_index(store, manifest, identities)
+
+
+def read_packed_index(store: Store, manifest: Manifest, identities: Sequence[str]) -> bytes:
+    """The same over a session that is open already."""
+    sealed = read_whole(store, manifest.index.name, manifest.index.size + 1)
     if (len(sealed), sha256_hex(sealed)) != (manifest.index.size, manifest.index.sha256):
         raise ChecksumMismatch(f"{manifest.index.name} is not the index that was signed.")
     return _open(sealed, manifest, identities)

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from zoneinfo import ZoneInfo
 
 from lifeboat import clock
-from lifeboat.adapters.store import StoreTarget
+from lifeboat.adapters.store import Store, StoreTarget
 from lifeboat.errors import StoreObjectExists, StoreObjectMissing, StoreUnreachable, TimeLimitExceeded
 from lifeboat.model.canonical import sha256_hex
 from lifeboat.model.catalog import Catalog
@@ -43,20 +44,8 @@ def publish(voyage: Voyage, contents: Contents, timings: Mapping[str, int]) -> P
     deadline = clock.Deadline.after(COMMIT_LIMIT.total_seconds())
     stored_index = _send_index(voyage, contents)
     for _ in range(PLACES_TRIED):
-        with voyage.store.connect() as store:
-            view = look(store, voyage.environment_name, voyage.keys.trusted, chain=voyage.chain)
-        _refuse_lost(voyage, contents.references, view)
-        catalog = view.catalog(voyage.chain, voyage.keys.trusted, voyage.anchor)
-        manifest = _manifest(voyage, contents, stored_index, catalog, timings)
-        raw = voyage.keys.signer.sign(manifest.model_dump(mode="json"))
-        if deadline.passed():
-            raise TimeLimitExceeded(
-                f"{voyage.label}: not committed within {deadline.limit:.0f} s of its index, "
-                "after which a prune does not wait for it.",
-                hint="The store answers too slowly; look at its load and its line, and run the backup again.",
-            )
-        if _commit(voyage.store, manifest.file_name, raw):
-            return Published(manifest, ChainLink(sequence=manifest.sequence, sha256=sha256_hex(raw)))
+        if published := _try_to_commit(voyage, contents, stored_index, timings, deadline):
+            return published
     raise StoreObjectExists(
         f"{voyage.label}: {PLACES_TRIED} places of the chain were taken while publishing.",
         hint="Find out which other workers back up this source; the parts are complete and will be reaped.",
@@ -76,18 +65,47 @@ def _refuse_lost(voyage: Voyage, references: Sequence[StoredObject], view: Store
         )
 
 
-def _commit(target: StoreTarget, name: str, raw: bytes) -> bool:
-    """Create the manifest and read it back over a new session; False when the place went to another.
+def _try_to_commit(
+    voyage: Voyage,
+    contents: Contents,
+    stored_index: StoredObject,
+    timings: Mapping[str, int],
+    deadline: clock.Deadline,
+) -> Published | None:
+    """Check the index, look, and take the chain's next place; None when the place went to another.
 
-    A connection that is lost while committing leaves it open whether the manifest arrived: the store is asked.
+    A session of its own, so that the index comes back over another than it went; and the manifest over one more.
     """
-    try:
-        with target.connect() as store:
-            store.create_new(name, [raw])
-    except StoreObjectExists:
-        return False
-    except StoreUnreachable:
-        pass
+    with voyage.store.connect() as store:
+        check_object(voyage, store, stored_index)
+        view = look(store, voyage.environment_name, voyage.keys.trusted, chain=voyage.chain)
+        _refuse_lost(voyage, contents.references, view)
+        catalog = view.catalog(voyage.chain, voyage.keys.trusted, voyage.anchor)
+        manifest = _manifest(voyage, contents, stored_index, catalog, timings)
+        raw = voyage.keys.signer.sign(manifest.model_dump(mode="json"))
+        if deadline.passed():
+            raise TimeLimitExceeded(
+                f"{voyage.label}: not committed within {deadline.limit:.0f} s of its index, "
+                "after which a prune does not wait for it.",
+                hint="The store answers too slowly; look at its load and its line, and run the backup again.",
+            )
+        _commit(store, manifest.file_name, raw)
+    if not _is_there(voyage.store, manifest.file_name, raw):
+        return None
+    return Published(manifest, ChainLink(sequence=manifest.sequence, sha256=sha256_hex(raw)))
+
+
+def _commit(store: Store, name: str, raw: bytes) -> None:
+    """Create the manifest, unless the place is another's.
+
+    A connection that is lost meanwhile leaves it open whether the manifest arrived: the store is asked.
+    """
+    with suppress(StoreObjectExists, StoreUnreachable):
+        store.create_new(name, [raw])
+
+
+def _is_there(target: StoreTarget, name: str, raw: bytes) -> bool:
+    """Whether the place is ours, by a session of its own."""
     with target.connect() as store:
         try:
             return read_whole(store, name) == raw
@@ -98,12 +116,9 @@ def _commit(target: StoreTarget, name: str, raw: bytes) -> bool:
 def _send_index(voyage: Voyage, contents: Contents) -> StoredObject:
     recipients = (*voyage.keys.recipients, voyage.keys.index_recipient)
     sealed = seal_index(contents.index, recipients, voyage.keys.index_identity)
-    stored = StoredObject(name=index_name(contents.backup_id), size=len(sealed), sha256=sha256_hex(sealed))
     with voyage.store.connect() as store:
-        store.create_new(stored.name, [sealed])
-    with voyage.store.connect() as store:
-        check_object(voyage, store, stored)
-    return stored
+        store.create_new(index_name(contents.backup_id), [sealed])
+    return StoredObject(name=index_name(contents.backup_id), size=len(sealed), sha256=sha256_hex(sealed))
 
 
 def _manifest(

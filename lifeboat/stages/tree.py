@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from zoneinfo import ZoneInfo
@@ -17,12 +18,21 @@ from lifeboat.model.catalog import Catalog
 from lifeboat.model.index import IndexFinding, IndexPart
 from lifeboat.model.listing import Listing
 from lifeboat.model.manifest import Consistency, StoredObject
-from lifeboat.model.packing import Pair, cut_parts, kept_parts, living, pair, travelling, weight
+from lifeboat.model.packing import (
+    SETTLED_AFTER,
+    Pair,
+    cut_parts,
+    kept_parts,
+    living,
+    pair,
+    travelling,
+    weight,
+)
 from lifeboat.model.parts import Lane, PartKind, PlannedPart, plan_lanes
 from lifeboat.model.tree import EntryKind
 from lifeboat.model.tree_index import TreeIndex
 from lifeboat.stages.catalog import look
-from lifeboat.stages.fetch import fetch_tree_index
+from lifeboat.stages.fetch import read_tree_index
 from lifeboat.stages.voyage import TreeVoyage
 
 STREAMS = 3
@@ -47,7 +57,7 @@ class FrozenTree:
 
     def pairs(self) -> Iterator[Pair]:
         """Today's entries, each with yesterday's member where it may be carried."""
-        return pair(self.listing, self.yesterday.members() if self.yesterday else ())
+        return _pairs(self.listing, self.yesterday)
 
     def referenced(self) -> tuple[IndexPart, ...]:
         """Parts of older backups that stay in use, in the order of their old numbers."""
@@ -86,9 +96,11 @@ def frozen_tree(voyage: TreeVoyage, view: TreeView) -> FrozenTree:
     Raises what the tree raises: ``SourceUnreachable``, ``SourceDenied``, ``SourceMissing`` …
     """
     today = view.data_timestamp.astimezone(ZoneInfo(voyage.time_zone)).date()
-    yesterday = yesterdays_index(voyage, today)
-    with view.frozen.target.connect() as tree:
-        listing = Listing(tree.walk())
+    with ThreadPoolExecutor(1) as pool:  # the store and the source answer at the same time
+        fetching = pool.submit(yesterdays_index, voyage, today)
+        with view.frozen.target.connect() as tree:
+            listing = Listing(tree.walk())
+        yesterday = fetching.result()
     return decide(view, listing, yesterday, consistency=voyage.source.consistency)
 
 
@@ -96,13 +108,9 @@ def decide(
     view: TreeView, listing: Listing, yesterday: TreeIndex | None, *, consistency: Consistency
 ) -> FrozenTree:
     """What is carried and what travels, in which parts. ``yesterday`` is None for a fresh backup."""
-
-    def pairs() -> Iterator[Pair]:
-        return pair(listing, yesterday.members() if yesterday else ())
-
     plain = {part.number: part.plain_bytes for part in yesterday.header.parts} if yesterday else {}
-    kept = kept_parts(living(pairs()), plain)
-    packs = cut_parts(travelling(pairs(), kept))
+    kept = kept_parts(living(_pairs(listing, yesterday)), plain)
+    packs = cut_parts(travelling(_pairs(listing, yesterday), kept))
     counts = Counter(entry.kind for entry in listing)
     return FrozenTree(
         target=view.frozen.target,
@@ -116,6 +124,13 @@ def decide(
         counts=counts,
         findings=(*view.frozen.findings, *_findings(counts)),
     )
+
+
+def _pairs(listing: Listing, yesterday: TreeIndex | None) -> Iterator[Pair]:
+    if yesterday is None:
+        return pair(listing, (), settled_ns=0)
+    settled = yesterday.header.data_timestamp - SETTLED_AFTER
+    return pair(listing, yesterday.members(), settled_ns=round(settled.timestamp() * 10**9))
 
 
 def _findings(counts: Counter[EntryKind]) -> tuple[IndexFinding, ...]:
@@ -146,13 +161,13 @@ def yesterdays_index(voyage: TreeVoyage, today: dt.date) -> TreeIndex | None:
     """
     with voyage.store.connect() as store:
         view = look(store, voyage.environment_name, voyage.keys.trusted, chain=voyage.chain)
-    catalog = view.catalog(voyage.chain, voyage.keys.trusted, voyage.anchor)
-    newest = catalog.newest_good
-    if newest is None or newest.manifest.source_kind != "tree" or is_fresh_due(catalog, today):
-        return None
-    if not all_there(newest.manifest.needed, view.listing):
-        return None
-    return fetch_tree_index(voyage.store, newest.manifest, [voyage.keys.index_identity])
+        catalog = view.catalog(voyage.chain, voyage.keys.trusted, voyage.anchor)
+        newest = catalog.newest_good
+        if newest is None or newest.manifest.source_kind != "tree" or is_fresh_due(catalog, today):
+            return None
+        if not all_there(newest.manifest.needed, view.listing):
+            return None
+        return read_tree_index(store, newest.manifest, [voyage.keys.index_identity])
 
 
 def is_fresh_due(catalog: Catalog, today: dt.date) -> bool:

@@ -15,6 +15,7 @@ from support.tree_sailing import TreeShip
 from support.trees import make_hostile_tree, make_links_and_specials
 from support.troubled_tree import Troubled
 
+from lifeboat import clock
 from lifeboat.adapters.store_local import LocalTarget
 from lifeboat.adapters.tree_local import LocalTreeTarget
 from lifeboat.errors import (
@@ -71,8 +72,11 @@ def back(ship: TreeShip, name: str = "back", **choice: Any) -> Path:
 
 
 def write(path: Path, data: bytes) -> None:
+    """A file of some minutes ago: one of this moment travels twice, to be sure."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data)
+    then = clock.utc_now().timestamp() - 300
+    os.utime(path, (then, then))
 
 
 def test_every_kind_of_entry_and_hostile_name_comes_back_equal(ship: TreeShip) -> None:
@@ -323,7 +327,7 @@ def change(top: Path, chance: random.Random) -> None:
     """A day's work: some files are new, some written again, some gone, and sometimes a whole folder."""
     files = [path for path in top.rglob("*") if path.is_file()]
     for path in chance.sample(files, len(files) // 5):
-        path.unlink() if chance.random() < 0.5 else path.write_bytes(chance.randbytes(chance.randrange(9000)))
+        path.unlink() if chance.random() < 0.5 else write(path, chance.randbytes(chance.randrange(9000)))
     if chance.random() < 0.2 and (folders := [path for path in top.iterdir() if path.is_dir()]):
         shutil.rmtree(chance.choice(folders))
     for _ in range(8):

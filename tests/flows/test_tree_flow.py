@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,7 @@ def harbour(prefect_server: None, tmp_path_factory: pytest.TempPathFactory) -> I
             (made.folder / name).mkdir()
             for number in range(50):
                 (made.folder / name / f"{number}.txt").write_bytes(bytes([number]) * 5000)
+                os.utime(made.folder / name / f"{number}.txt", (10**9, 10**9))
         yield made
 
 

@@ -113,9 +113,19 @@ def file(path: bytes, size: int = 100, mtime: int = 1, **more: object) -> Entry:
 def test_only_what_looks_exactly_alike_is_carried(today: Entry, state: str, carried: bool) -> None:
     yesterday = Member(file(b"f"), 1, 512, 100, "ab", state)
 
-    (found,) = pair([today], [yesterday])
+    (found,) = pair([today], [yesterday], settled_ns=10)
 
     assert (found.carried is yesterday) is carried
+
+
+@pytest.mark.parametrize(("settled", "carried"), [(6, True), (5, False)])
+def test_what_changed_just_before_it_was_read_travels_again(settled: int, carried: bool) -> None:
+    """It may have been written twice within one tick of the clock that dates it."""
+    entry = file(b"f", mtime=5)
+
+    (found,) = pair([entry], [Member(entry, 1, 512, 100, "ab")], settled_ns=settled)
+
+    assert (found.carried is not None) is carried
 
 
 def test_part_is_kept_while_enough_of_it_lives() -> None:
@@ -144,7 +154,7 @@ def test_over_a_long_history_every_file_is_where_the_index_says(seed: int) -> No
         today = [file(name, mtime=tree[name]) for name in sorted(tree, key=walk_order)]
         fresh = day % 10 == 0
         yesterday = [] if fresh else members
-        pairs = list(pair(today, yesterday))
+        pairs = list(pair(today, yesterday, settled_ns=2**62))
         plain = {number: sum(weight(100) for _ in held) for number, held in parts.items()}
         kept = kept_parts(living(pairs), plain)
         new: dict[bytes, Member] = {}
