@@ -103,14 +103,14 @@ def _attempt(environment: str, source: PlannedSource, run_id: str, policy: str) 
 def backup_source(environment: str, service: str, source: str, run_id: str, policy: str) -> SourceOutcome:
     """Back up one PostgreSQL server: all its databases, from a frozen view of each, committed by a signed manifest."""
     with aboard_server(Ticket(environment, service, source, run_id, policy)) as voyage:
-        census = survey(voyage)
+        found = survey(voyage)
         watch = clock.Stopwatch()
         backup_id, turns = "", list[FrozenServer]()
         under_way: list[BatchUnderWay] = []
-        planned_turns = turns_of(voyage, census)
+        planned_turns = turns_of(voyage, found.census)
         for number, names in enumerate(planned_turns):
             with ExitStack() as views:
-                frozen = snapshot(voyage, census, names, views)
+                frozen = snapshot(voyage, found, names, views)
                 turns.append(frozen)
                 if are_due(run_id, voyage.environment, service):
                     open_views(environment, voyage.environment, service, run_id)

@@ -6,8 +6,9 @@ from contextlib import ExitStack
 
 from prefect import task
 
-from lifeboat.stages import snapshot as stage
-from lifeboat.stages.snapshot import Census, FrozenServer
+from lifeboat.stages import survey as stage
+from lifeboat.stages.snapshot import FrozenServer, frozen
+from lifeboat.stages.survey import Survey
 from lifeboat.stages.tree import FrozenTree, frozen_tree, open_view
 from lifeboat.stages.voyage import ServerVoyage, TreeVoyage
 from tasks.moorings import taken_over
@@ -15,24 +16,25 @@ from tasks.options import ONCE
 
 
 @task(name="survey", task_run_name="survey {voyage.label}", **ONCE)
-def survey(voyage: ServerVoyage) -> Census:
-    """List the server's databases, compare them with the policy, and check the client programs."""
-    return stage.survey(voyage.server, voyage.source, where=voyage.label)
+def survey(voyage: ServerVoyage) -> Survey:
+    """List the server's databases, compare them with the policy, check the programs; look at the newest backup."""
+    return stage.survey(voyage)
 
 
 @task(name="snapshot", task_run_name="snapshot {voyage.label}", **ONCE)
-def snapshot(voyage: ServerVoyage, census: Census, names: tuple[str, ...], views: ExitStack) -> FrozenServer:
+def snapshot(voyage: ServerVoyage, found: Survey, names: tuple[str, ...], views: ExitStack) -> FrozenServer:
     """Freeze these databases at one moment each, seconds apart, and refuse what could not be read whole.
 
     ``views`` keeps them open until the data is sealed.
     """
     limits = voyage.environment.limits
-    opened = stage.frozen(
+    opened = frozen(
         voyage.server,
         names,
         lock_wait=limits.lock_wait,
         age_limit=limits.snapshot_age,
-        findings=census.findings,
+        findings=found.census.findings,
+        yesterday=found.yesterday,
     )
     return views.enter_context(opened)
 

@@ -16,6 +16,7 @@ from lifeboat.stages.contents import contents_of_server
 from lifeboat.stages.encrypt import Frozen, SealedBatch, account_for, dump_batch, make_ready
 from lifeboat.stages.publish import Published, publish
 from lifeboat.stages.snapshot import FrozenServer
+from lifeboat.stages.survey import survey
 from lifeboat.stages.tree import STREAMS, frozen_tree, lanes_of_tree, open_view
 from lifeboat.stages.tree_contents import contents_of_tree
 from lifeboat.stages.upload import CheckedBatch, check_batch, upload_batch
@@ -25,19 +26,20 @@ from lifeboat.stages.voyage import ServerVoyage, TreeVoyage, Voyage, backup_id_o
 def take_backup(voyage: ServerVoyage) -> Published:
     """Survey to publish. The manifest's timing ``data_path`` is snapshot to read-back. Raises what the stages raise."""
     make_ready(voyage, voyage.source.streams)
-    census = snapshot.survey(voyage.server, voyage.source, where=voyage.label)
+    found = survey(voyage)
     watch = clock.Stopwatch()
     turns: list[FrozenServer] = []
     checked: list[CheckedBatch] = []
     backup_id = ""
-    planned = turns_of(voyage, census)
+    planned = turns_of(voyage, found.census)
     for number, names in enumerate(planned):
         with snapshot.frozen(
             voyage.server,
             names,
             lock_wait=voyage.environment.limits.lock_wait,
             age_limit=voyage.environment.limits.snapshot_age,
-            findings=census.findings,
+            findings=found.census.findings,
+            yesterday=found.yesterday,
         ) as frozen:
             turns.append(frozen)
             backup_id = backup_id or backup_id_of(voyage, frozen.data_timestamp)

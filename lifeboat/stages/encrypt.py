@@ -8,6 +8,7 @@ from functools import partial
 
 from lifeboat.adapters.sealing import SEALING_CHILD, Producer, SealedPart, seal
 from lifeboat.errors import SealingFailed, SourceDenied
+from lifeboat.model.carried import CarriedTables
 from lifeboat.model.index import IndexFinding, Table
 from lifeboat.model.listing import PackedLines
 from lifeboat.model.names import name_text
@@ -21,10 +22,12 @@ from lifeboat.stages.voyage import ServerVoyage, Voyage
 
 @dataclass(frozen=True)
 class DumpedPart:
-    """A planned part and what became of it in the spool."""
+    """A planned part and what became of it in the spool. ``carried`` is the older part that holds the same tables: this
+    one then does not travel."""
 
     planned: PlannedPart
     sealed: SealedPart
+    carried: CarriedTables | None = None
 
 
 @dataclass(frozen=True)
@@ -39,8 +42,13 @@ class SealedBatch:
     """Of a tree: the files of each part, as lines of the index."""
 
     @property
+    def travelling(self) -> tuple[DumpedPart, ...]:
+        return tuple(part for part in self.parts if part.carried is None)
+
+    @property
     def size(self) -> int:
-        return sum(part.sealed.size for part in self.parts)
+        """Bytes that travel."""
+        return sum(part.sealed.size for part in self.travelling)
 
 
 def make_ready(voyage: Voyage, count: int) -> None:
@@ -108,6 +116,7 @@ def _account_for_tables(batch: Batch, parts: tuple[DumpedPart, ...], frozen: Fro
     """
     tables: dict[str, tuple[Table, ...]] = {}
     findings: list[IndexFinding] = []
+    judged = []
     for part in parts:
         planned, sealed = part.planned, part.sealed
         label = f"part {planned.number} ({planned.kind} of {planned.database or 'the server'})"
@@ -122,7 +131,9 @@ def _account_for_tables(batch: Batch, parts: tuple[DumpedPart, ...], frozen: Fro
         if planned.kind is PartKind.TABLES:
             named = _tables(planned, sealed, frozen)
             tables[planned.database] = tables.get(planned.database, ()) + named
-    return SealedBatch(batch, parts, tables, tuple(findings))
+            part = replace(part, carried=frozen.yesterday.find(planned.database, named))
+        judged.append(part)
+    return SealedBatch(batch, tuple(judged), tables, tuple(findings))
 
 
 def _tables(planned: PlannedPart, sealed: SealedPart, frozen: FrozenServer) -> tuple[Table, ...]:

@@ -44,15 +44,21 @@ def choose(catalog: Catalog, *, backup_id: str | None = None, at: dt.datetime | 
 
 
 def fetch_index(target: StoreTarget, manifest: Manifest, identities: Sequence[str]) -> Index:
-    """The index of a verified manifest of a PostgreSQL server, trusted as ``fetch_packed_index`` says."""
-    packed = fetch_packed_index(target, manifest, identities)
+    """The index of a verified manifest of a PostgreSQL server, trusted as ``read_packed_index`` says."""
+    with target.connect() as store:
+        return read_index(store, manifest, identities)
+
+
+def read_index(store: Store, manifest: Manifest, identities: Sequence[str]) -> Index:
+    """The same over a session that is open already."""
+    packed = read_packed_index(store, manifest, identities)
     index = Index.model_validate_json(zstandard.ZstdDecompressor().decompress(packed))
     _refuse_foreign(manifest, index)
     return index
 
 
 def fetch_tree_index(target: StoreTarget, manifest: Manifest, identities: Sequence[str]) -> TreeIndex:
-    """The index of a verified manifest of a tree, trusted as ``fetch_packed_index`` says."""
+    """The index of a verified manifest of a tree, trusted as ``read_packed_index`` says."""
     with target.connect() as store:
         return read_tree_index(store, manifest, identities)
 
@@ -64,17 +70,11 @@ def read_tree_index(store: Store, manifest: Manifest, identities: Sequence[str])
     return index
 
 
-def fetch_packed_index(target: StoreTarget, manifest: Manifest, identities: Sequence[str]) -> bytes:
+def read_packed_index(store: Store, manifest: Manifest, identities: Sequence[str]) -> bytes:
     """The zstd frame of an index: length and SHA-256 first, then opened with any of the identities.
 
     Raises ``ChecksumMismatch``, ``EnvironmentMismatch``, or ``RestoreRefused`` when no identity fits (F32).
     """
-    with target.connect() as store:
-        return read_packed_index(store, manifest, identities)
-
-
-def read_packed_index(store: Store, manifest: Manifest, identities: Sequence[str]) -> bytes:
-    """The same over a session that is open already."""
     sealed = read_whole(store, manifest.index.name, manifest.index.size + 1)
     if (len(sealed), sha256_hex(sealed)) != (manifest.index.size, manifest.index.sha256):
         raise ChecksumMismatch(f"{manifest.index.name} is not the index that was signed.")

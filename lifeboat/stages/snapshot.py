@@ -18,6 +18,7 @@ from lifeboat.adapters import postgres_inventory as inventory
 from lifeboat.adapters.postgres import PostgresServer, Session, server_major
 from lifeboat.adapters.postgres_inventory import TableFacts
 from lifeboat.errors import PreflightRefused, SourceError
+from lifeboat.model.carried import Yesterday
 from lifeboat.model.index import DatabaseProperties, IndexFinding
 from lifeboat.model.policy_sources import PostgresSource
 
@@ -52,6 +53,7 @@ class FrozenServer:
     clock_skew: dt.timedelta
     deadline: clock.Deadline
     """When the oldest of its snapshots has been open for as long as it may (``limits.snapshot_age``)."""
+    yesterday: Yesterday = field(default_factory=Yesterday, repr=False)
 
     @property
     def major(self) -> int:
@@ -100,7 +102,7 @@ def take_census(present: Sequence[str], source: PostgresSource, *, where: str) -
     return Census(names, findings)
 
 
-def survey(server: PostgresServer, source: PostgresSource, *, where: str) -> Census:
+def take_census_of(server: PostgresServer, source: PostgresSource, *, where: str) -> Census:
     """List the server's databases and check the programs before anything is opened (F7)."""
     with server.connect() as session:
         major = server_major(session)
@@ -118,6 +120,7 @@ def frozen(
     lock_wait: dt.timedelta,
     age_limit: dt.timedelta,
     findings: Sequence[IndexFinding] = (),
+    yesterday: Yesterday | None = None,
 ) -> Iterator[FrozenServer]:
     """Open the frozen views of these databases, one straight after the other, and close them at the end.
 
@@ -150,6 +153,7 @@ def frozen(
             findings=(*findings, *_skew_findings(skew)),
             clock_skew=skew,
             deadline=deadline,
+            yesterday=yesterday or Yesterday(),
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,12 +12,10 @@ from zoneinfo import ZoneInfo
 
 from lifeboat import clock
 from lifeboat.adapters.sealing import Pack, Producer
-from lifeboat.adapters.store import ObjectStat
 from lifeboat.adapters.tree import FrozenView, TreeOrigin, TreeTarget
-from lifeboat.model.catalog import Catalog
 from lifeboat.model.index import IndexFinding, IndexPart
 from lifeboat.model.listing import Listing
-from lifeboat.model.manifest import Consistency, StoredObject
+from lifeboat.model.manifest import Consistency
 from lifeboat.model.packing import (
     SETTLED_AFTER,
     Pair,
@@ -31,9 +29,8 @@ from lifeboat.model.packing import (
 from lifeboat.model.parts import Lane, PartKind, PlannedPart, plan_lanes
 from lifeboat.model.tree import EntryKind
 from lifeboat.model.tree_index import TreeIndex
-from lifeboat.stages.catalog import look
-from lifeboat.stages.fetch import read_tree_index
 from lifeboat.stages.voyage import TreeVoyage
+from lifeboat.stages.yesterday import yesterdays_tree
 
 STREAMS = 3
 """Parts that are packed at the same time."""
@@ -97,7 +94,7 @@ def frozen_tree(voyage: TreeVoyage, view: TreeView) -> FrozenTree:
     """
     today = view.data_timestamp.astimezone(ZoneInfo(voyage.time_zone)).date()
     with ThreadPoolExecutor(1) as pool:  # the store and the source answer at the same time
-        fetching = pool.submit(yesterdays_index, voyage, today)
+        fetching = pool.submit(yesterdays_tree, voyage, today)
         with view.frozen.target.connect() as tree:
             listing = Listing(tree.walk())
         yesterday = fetching.result()
@@ -151,35 +148,3 @@ def lanes_of_tree(voyage: TreeVoyage, frozen: FrozenTree) -> list[Lane]:
         return []
     voyage.progress.expect(parts, turns=1)
     return plan_lanes(parts, streams=STREAMS, batches=BATCHES)
-
-
-def yesterdays_index(voyage: TreeVoyage, today: dt.date) -> TreeIndex | None:
-    """The index to carry on from; None when this backup must be fresh.
-
-    The first good backup of a calendar month is: it references nothing older, so that every month's data was written
-    and read back in that month (design §3). A part that does not lie on the store as it was signed is never carried.
-    """
-    with voyage.store.connect() as store:
-        view = look(store, voyage.environment_name, voyage.keys.trusted, chain=voyage.chain)
-        catalog = view.catalog(voyage.chain, voyage.keys.trusted, voyage.anchor)
-        newest = catalog.newest_good
-        if newest is None or newest.manifest.source_kind != "tree" or is_fresh_due(catalog, today):
-            return None
-        if not all_there(newest.manifest.needed, view.listing):
-            return None
-        return read_tree_index(store, newest.manifest, [voyage.keys.index_identity])
-
-
-def is_fresh_due(catalog: Catalog, today: dt.date) -> bool:
-    """Whether this month has no good backup yet."""
-    newest = catalog.newest_good
-    return newest is None or (newest.manifest.day.year, newest.manifest.day.month) != (
-        today.year,
-        today.month,
-    )
-
-
-def all_there(needed: Sequence[StoredObject], listing: Sequence[ObjectStat]) -> bool:
-    """Whether every object lies on the store with the size that was signed."""
-    sizes = {stat.name: stat.size for stat in listing}
-    return all(sizes.get(stored.name) == stored.size for stored in needed)

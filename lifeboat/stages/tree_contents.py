@@ -77,7 +77,7 @@ def _own_parts(batches: Sequence[CheckedBatch]) -> tuple[IndexPart, ...]:
             plain_bytes=part.sealed.plain_bytes,
         )
         for batch in batches
-        for part, stored in zip(batch.sealed.parts, batch.objects, strict=True)
+        for part, stored in zip(batch.sealed.travelling, batch.objects, strict=True)
     )
 
 

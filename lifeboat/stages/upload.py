@@ -31,7 +31,7 @@ class SentBatch:
 
 @dataclass(frozen=True)
 class CheckedBatch:
-    """A batch that was read back whole; ``objects`` are in the order of the batch's parts."""
+    """A batch that was read back whole; ``objects`` are in the order of its parts that travelled."""
 
     sealed: SealedBatch
     objects: tuple[StoredObject, ...]
@@ -46,9 +46,11 @@ def upload_batch(voyage: Voyage, backup_id: str, batch: SealedBatch, *, attempt:
     objects = []
     # Before the first connection: a repeated upload must not wait for a dead store past the limit (F16).
     voyage.refuse_if_over(f"upload of {batch.batch.label}")
+    if not batch.travelling:
+        return SentBatch(batch, ())
     with voyage.store.connect() as store:
         refuse_if_full(store, batch.size, voyage.environment.store.reserve, voyage.store.label)
-        for part in batch.parts:
+        for part in batch.travelling:
             name = part_name(backup_id, part.planned.number + attempt * ATTEMPT)
             voyage.report(f"upload {name}: {part.sealed.size / 2**20:,.1f} MiB")
             send_file(voyage, store, name, part.sealed)
@@ -92,9 +94,10 @@ def check_batch(voyage: Voyage, batch: SentBatch) -> CheckedBatch:
     Raises ``ChecksumMismatch`` naming the object.
     """
     voyage.refuse_if_over(f"read-back of {batch.sealed.batch.label}")
-    with voyage.store.connect() as store:
-        for stored in batch.objects:
-            check_object(voyage, store, stored)
+    if batch.objects:
+        with voyage.store.connect() as store:
+            for stored in batch.objects:
+                check_object(voyage, store, stored)
     for part in batch.sealed.parts:
         voyage.spool.release(part.sealed.path)
     return CheckedBatch(batch.sealed, batch.objects)

@@ -26,7 +26,8 @@ from lifeboat.errors import (
     StoreObjectMissing,
 )
 from lifeboat.stages import publish as publish_stage
-from lifeboat.stages import tree as tree_stage
+from lifeboat.stages import yesterday
+from lifeboat.stages.keygen import new_identity
 
 
 @pytest.fixture
@@ -184,11 +185,21 @@ def test_first_backup_of_a_month_refers_to_nothing_older(
 ) -> None:
     write(tree_of(ship) / "file", b"x" * 1000)
     ship.backup()
-    monkeypatch.setattr(tree_stage, "is_fresh_due", lambda *_: True)
+    monkeypatch.setattr(yesterday, "is_fresh_due", lambda *_: True)
 
     fresh = ship.backup().manifest
 
     assert (len(fresh.parts), fresh.references) == (1, ())
+
+
+def test_change_of_recipients_makes_everything_travel_again(ship: TreeShip) -> None:
+    write(tree_of(ship) / "file", b"x" * 1000)
+    ship.backup()
+
+    ship.escrow = new_identity()
+
+    again = ship.backup().manifest
+    assert (len(again.parts), again.references) == (1, ())
 
 
 def test_one_directory_comes_back_alone_with_those_above_it(ship: TreeShip) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 STEPS = {
-    "survey": "lifeboat.stages.snapshot:survey",
+    "survey": "lifeboat.stages.direct:survey",
     "freeze": "lifeboat.stages.snapshot:_freeze",
     "dump": "lifeboat.stages.direct:dump_batch",
     "seal": "lifeboat.stages.encrypt:seal",
