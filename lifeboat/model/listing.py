@@ -6,12 +6,13 @@ A million names take some 30 MB: they are kept as compressed lines and come back
 from __future__ import annotations
 
 import io
-import json
+from collections import Counter
 from collections.abc import Iterable, Iterator
 
+import orjson
 import zstandard
 
-from lifeboat.model.tree import Entry
+from lifeboat.model.tree import Entry, EntryKind
 
 _BLOCK = 2**16
 
@@ -69,18 +70,20 @@ def unpacked_lines(packed: bytes) -> Iterator[str]:
 
 
 class Listing:
-    """Entries in walk order; ``size`` is the sum of their bytes."""
+    """Entries in walk order; ``size`` is the sum of their bytes, ``counts`` how many there are of each kind."""
 
     def __init__(self, entries: Iterable[Entry]) -> None:
         self.size = 0
+        self.counts: Counter[EntryKind] = Counter()
         self._lines = PackedLines.of(self._line(entry) for entry in entries)
 
     def _line(self, entry: Entry) -> str:
         self.size += entry.size
-        return json.dumps(entry.to_json(), ensure_ascii=False, separators=(",", ":"))
+        self.counts[entry.kind] += 1
+        return orjson.dumps(entry.to_json()).decode()
 
     def __len__(self) -> int:
         return self._lines.count
 
     def __iter__(self) -> Iterator[Entry]:
-        return (Entry.from_json(json.loads(line)) for line in self._lines)
+        return (Entry.from_json(orjson.loads(line)) for line in self._lines)

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from lifeboat.model.listing import Listing
 from lifeboat.model.tree import Entry, EntryKind, Member, walk_order
 
 PART = 256 * 2**20
@@ -56,13 +57,18 @@ def unchanged(entry: Entry, member: Member) -> bool:
     return entry == member.entry
 
 
-def living(pairs: Iterable[Pair]) -> Counter[int]:
-    """Bytes that are still wanted, by the number of the part that holds them."""
-    found: Counter[int] = Counter()
-    for each in pairs:
-        if each.carried is not None:
-            found[each.carried.part] += weight(each.carried.length)
-    return found
+def sift(pairs: Iterable[Pair]) -> tuple[Counter[int], Listing]:
+    """Bytes that are still wanted, by the number of the part that holds them; and the files that no part holds."""
+    living: Counter[int] = Counter()
+
+    def new_files() -> Iterator[Entry]:
+        for each in pairs:
+            if each.carried is not None:
+                living[each.carried.part] += weight(each.carried.length)
+            elif each.entry.kind is EntryKind.FILE:
+                yield each.entry
+
+    return living, Listing(new_files())
 
 
 def kept_parts(alive: Mapping[int, int], plain_bytes: Mapping[int, int]) -> frozenset[int]:

@@ -47,15 +47,16 @@ def restore_tree(
         raise RestoreRefused(
             f"{folder} exists already.", hint="Restore into a new folder, and move files from there."
         )
-    parts = _files_by_part(index, wanted)
-    if not parts and next(_chosen(index, wanted), None) is None and next(index.members(), None) is not None:
+    chosen = _Chosen(index, wanted)
+    if not chosen.count and next(index.members(), None) is not None:
         raise RestoreRefused(
             f"Nothing in {index.header.backup_id} matches.", hint="`lifeboat files` lists what there is."
         )
     watch = clock.Stopwatch()
     building = folder.with_name(f"{folder.name}.incomplete-{random_suffix()}")
     building.mkdir(mode=0o700, parents=True)
-    _make_folders(index, wanted, building)
+    _make_folders(chosen, building)
+    parts = _files_by_part(chosen)
     with ThreadPoolExecutor(max_workers=jobs) as pool:
         loads = [
             pool.submit(loader.files, index.header.part(number), lines, building)
@@ -67,14 +68,26 @@ def restore_tree(
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    files, size = _finish(index, wanted, building)
+    files, size = _finish(chosen, building)
     building.rename(folder)
     fetched = sum(index.header.part(number).size for number in parts)
     return RestoredTree(folder, files, size, fetched, watch.seconds())
 
 
-def _chosen(index: TreeIndex, wanted: Wanted) -> Iterator[Member]:
-    """Wanted members, and the directories above them, in walk order."""
+class _Chosen:
+    """Wanted members, and the directories above them, in walk order; iterated as often as one likes."""
+
+    def __init__(self, index: TreeIndex, wanted: Wanted) -> None:
+        # As lines, since of a million members a few may be wanted, and they are walked three times.
+        self._lines = PackedLines.of(member.to_line() for member in _matching(index, wanted))
+        self.count = self._lines.count
+        self.wanted = wanted
+
+    def __iter__(self) -> Iterator[Member]:
+        return (Member.from_line(line) for line in self._lines)
+
+
+def _matching(index: TreeIndex, wanted: Wanted) -> Iterator[Member]:
     above: list[Member] = []
     for member in index.members():
         path = member.entry.path
@@ -88,24 +101,24 @@ def _chosen(index: TreeIndex, wanted: Wanted) -> Iterator[Member]:
             above.append(member)
 
 
-def _files_by_part(index: TreeIndex, wanted: Wanted) -> dict[int, PackedLines]:
+def _files_by_part(chosen: _Chosen) -> dict[int, PackedLines]:
     packers: dict[int, LinePacker] = {}
-    for member in _chosen(index, wanted):
+    for member in chosen:
         if member.entry.kind is EntryKind.FILE:
             packers.setdefault(member.part, LinePacker()).add(member.to_line())
     return {number: packer.packed() for number, packer in packers.items()}
 
 
-def _make_folders(index: TreeIndex, wanted: Wanted, building: Path) -> None:
+def _make_folders(chosen: _Chosen, building: Path) -> None:
     below = BelowFolder(str(building))
-    for member in _chosen(index, wanted):
+    for member in chosen:
         if member.entry.kind is EntryKind.DIRECTORY:
             parent, name = below.parent_of(member.entry.path)
             os.mkdir(name, 0o700, dir_fd=parent)
     below.close()
 
 
-def _finish(index: TreeIndex, wanted: Wanted, building: Path) -> tuple[int, int]:
+def _finish(chosen: _Chosen, building: Path) -> tuple[int, int]:
     """Links, then directories from the bottom up: each change in a directory would touch its mtime again."""
     below = BelowFolder(str(building))
     files = size = 0
@@ -115,7 +128,7 @@ def _finish(index: TreeIndex, wanted: Wanted, building: Path) -> tuple[int, int]
         while open_folders and not path.startswith(open_folders[-1].entry.path + b"/"):
             _settle_folder(below, open_folders.pop())
 
-    for member in _chosen(index, wanted):
+    for member in chosen:
         entry = member.entry
         close_until(entry.path)
         match entry.kind:
@@ -124,7 +137,7 @@ def _finish(index: TreeIndex, wanted: Wanted, building: Path) -> tuple[int, int]
             case EntryKind.SYMLINK:
                 _make_symlink(below, member)
             case EntryKind.HARDLINK:
-                _make_hardlink(below, building, member, wanted)
+                _make_hardlink(below, building, member, chosen.wanted)
             case EntryKind.FILE:
                 files, size = files + 1, size + entry.size
     close_until(b"")

@@ -166,7 +166,9 @@ def test_prune_killed_at_a_step_is_finished_by_the_next(calm_ship: Ship, step: s
 
     report = ship.prune_oldest(doomed)
     names = {stat.name for stat in ship.listing()}
-    assert not [name for name in names if name.startswith(doomed)]
+    needed = {stored.name for entry in ship.catalog().entries for stored in entry.manifest.needed}
+    assert not [name for name in names - needed if name.startswith(doomed)]
+    assert doomed not in {entry.manifest.backup_id for entry in ship.catalog().entries}
     assert ship.catalog().doubts == ()
     assert report.plan.refusals == ()
     prove(ship)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from lifeboat.model.listing import Listing, PackedLines
 from lifeboat.model.names import name_bytes, name_text
-from lifeboat.model.packing import LIVING_PERCENT, cut_parts, kept_parts, living, pair, travelling, weight
+from lifeboat.model.packing import LIVING_PERCENT, cut_parts, kept_parts, pair, sift, travelling, weight
 from lifeboat.model.tree import Entry, EntryKind, Member, walk_order
 
 NAMES = st.binary(min_size=1, max_size=12).filter(lambda name: b"\0" not in name)
@@ -156,7 +156,7 @@ def test_over_a_long_history_every_file_is_where_the_index_says(seed: int) -> No
         yesterday = [] if fresh else members
         pairs = list(pair(today, yesterday, settled_ns=2**62))
         plain = {number: sum(weight(100) for _ in held) for number, held in parts.items()}
-        kept = kept_parts(living(pairs), plain)
+        kept = kept_parts(sift(pairs)[0], plain)
         new: dict[bytes, Member] = {}
         for group in cut_parts(travelling(pairs, kept), size=8 * weight(100)):
             number = len(parts) + 1
