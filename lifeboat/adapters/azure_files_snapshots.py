@@ -76,9 +76,9 @@ class ShareSnapshots:
             ]
         return tuple(sorted(found, key=lambda snapshot: snapshot.id.text))
 
-    def create(self, environment: str, run: str) -> SnapshotId:
+    def create(self, environment: str, source: str) -> SnapshotId:
         """A snapshot tagged as ours. Raises ``SnapshotLimitReached``, ``SourceMissing``, ``SourceDenied``."""
-        tags = {"owner": _OWNER, "environment": environment, "run": run}
+        tags = {"owner": _OWNER, "environment": environment, "source": source}
         with self._sdk.translated(self.live.label):
             made = self._service.get_share_client(self.live.share).create_snapshot(metadata=tags)
         return SnapshotId(made["snapshot"])
@@ -159,11 +159,11 @@ def snapshot_of_recovery_point(uri: str, share: str) -> SnapshotId:
 
 
 @contextmanager
-def view(share: AzureShare, rule: SnapshotRule, *, environment: str, run: str) -> Iterator[View]:
+def view(share: AzureShare, rule: SnapshotRule, *, environment: str, source: str) -> Iterator[View]:
     """What to read by the policy's ``snapshot:``; a snapshot of our own is deleted at the end, whatever happens."""
     with ShareSnapshots(share) as snapshots:
         if rule == "own":
-            with _own(snapshots, environment, run) as own:
+            with _own(snapshots, environment, source) as own:
                 yield View(replace(share, snapshot=own), own.taken_at)
         elif rule == "azure-backup":
             theirs = snapshots.newest_of_azure_backup()
@@ -173,8 +173,8 @@ def view(share: AzureShare, rule: SnapshotRule, *, environment: str, run: str) -
 
 
 @contextmanager
-def _own(snapshots: ShareSnapshots, environment: str, run: str) -> Iterator[SnapshotId]:
-    own = snapshots.create(environment, run)
+def _own(snapshots: ShareSnapshots, environment: str, source: str) -> Iterator[SnapshotId]:
+    own = snapshots.create(environment, source)
     try:
         yield own
     except BaseException as error:
