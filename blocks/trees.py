@@ -5,19 +5,30 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from lifeboat.adapters.tree import LiveTree, TreeOrigin
+from lifeboat.adapters.hooks import HookedTree, Hooks
+from lifeboat.adapters.tree import LiveTree, TreeOrigin, TreeTarget
 from lifeboat.adapters.tree_local import LocalTreeTarget
 from lifeboat.errors import ConfigurationError
 from lifeboat.model.patterns import Selection
-from lifeboat.model.policy_sources import FilesSource, TreeSource
+from lifeboat.model.policy_sources import FilesSource, HookRules, TreeSource
 from lifeboat.model.policy_summary import unsupported_reason
 
 
 def load_tree(environment_name: str, service: str, source_name: str, source: TreeSource) -> TreeOrigin:
     """Where the files of a source are. Raises ``ConfigurationError`` for what this version cannot read."""
-    if isinstance(source, FilesSource):
-        parts = urlsplit(source.url)
-        if parts.scheme == "file":
-            target = LocalTreeTarget(Path(unquote(parts.path)), Selection(source.include, source.exclude))
-            return LiveTree(target)
-    raise ConfigurationError(f"{environment_name}/{service}/{source_name}: {unsupported_reason(source)}.")
+    where = f"{environment_name}/{service}/{source_name}"
+    if not isinstance(source, FilesSource) or unsupported_reason(source):
+        raise ConfigurationError(f"{where}: {unsupported_reason(source)}.")
+    target = _load_target(source)
+    return HookedTree(target, _hooks(source.hooks, where)) if source.hooks else LiveTree(target)
+
+
+def _load_target(source: FilesSource) -> TreeTarget:
+    selection = Selection(source.include, source.exclude)
+    return LocalTreeTarget(Path(unquote(urlsplit(source.url).path)), selection)
+
+
+def _hooks(rules: HookRules, where: str) -> Hooks:
+    # Not in a cache or a temporary folder: what a run could not release must be known after a reboot.
+    marker = Path.home() / ".local/state/lifeboat/hooks" / where.replace("/", ".")
+    return Hooks(rules.before, rules.after, rules.limit.total_seconds(), marker)

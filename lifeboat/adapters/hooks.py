@@ -14,23 +14,56 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lifeboat import clock
+from lifeboat.adapters.tree import FrozenView, TreeTarget
 from lifeboat.errors import ConfigurationError, Refused, SourceError, TimeLimitExceeded
 
 _KINDS = {kind.__name__: kind for kind in (ConfigurationError, Refused, SourceError, TimeLimitExceeded)}
 
 
-@contextmanager
-def frozen_by(
-    before: Sequence[str], after: Sequence[str], *, timeout: float, marker: Path, label: str
-) -> Iterator[None]:
-    """Run ``before``, then the block, then ``after``, whatever happens in between; each at most ``timeout`` seconds.
+@dataclass(frozen=True)
+class Hooks:
+    """Argument lists, no shell; each may take ``limit`` seconds. ``marker`` is a path on this worker that belongs to
+    this source alone."""
 
-    Both are argument lists, no shell. ``marker`` is a path on this worker that belongs to this source alone;
+    before: tuple[str, ...]
+    after: tuple[str, ...]
+    limit: float
+    marker: Path
+
+
+@dataclass(frozen=True)
+class HookedTree:
+    """A tree that a command freezes before it is read; ``target`` is what there is then."""
+
+    target: TreeTarget
+    hooks: Hooks
+
+    @property
+    def label(self) -> str:
+        return self.target.label
+
+    @contextmanager
+    def frozen(self) -> Iterator[FrozenView]:
+        """As of before the first command, by this worker's clock: the files are that new at least.
+
+        Raises as ``frozen_by``.
+        """
+        moment = clock.utc_now()
+        with frozen_by(self.hooks, label=self.label):
+            yield FrozenView(self.target, moment)
+
+
+@contextmanager
+def frozen_by(hooks: Hooks, *, label: str) -> Iterator[None]:
+    """Run ``before``, then the block, then ``after``, whatever happens in between.
+
     ``label`` names the source in messages. ``after`` also runs when ``before`` failed, and when an earlier run
     left its marker; how it ends counts only after a ``before`` that worked or had to be ended.
 
@@ -46,10 +79,10 @@ def frozen_by(
     )
     try:
         job = {
-            "before": [*before],
-            "after": [*after],
-            "timeout": timeout,
-            "marker": str(marker),
+            "before": [*hooks.before],
+            "after": [*hooks.after],
+            "timeout": hooks.limit,
+            "marker": str(hooks.marker),
             "label": label,
         }
         _tell(keeper, json.dumps(job).encode() + b"\n")

@@ -219,6 +219,14 @@ def _shares(source: Draft) -> Said:
         )
 
 
+def _files(source: Draft) -> Said:
+    if source.at("hooks").children() and source.at("consistency").word() == "live":
+        yield (
+            source.at("consistency").path,
+            "files that hooks freeze do not change while they are read; say 'snapshot' or 'crash'",
+        )
+
+
 def _listed_and_skipped(source: Draft, key: str) -> Said:
     skipped = {name for _, name in source.at("skip").words()}
     for path, name in source.at(key).words():
@@ -272,4 +280,8 @@ _ENVIRONMENT_CHECKS: Final[tuple[Callable[[Draft, Draft], Said], ...]] = (
     _chain_names,
     _sources,
 )
-_SOURCE_CHECKS: Final[dict[str, Callable[[Draft], Said]]] = {"postgres": _databases, "azure-files": _shares}
+_SOURCE_CHECKS: Final[dict[str, Callable[[Draft], Said]]] = {
+    "postgres": _databases,
+    "azure-files": _shares,
+    "files": _files,
+}

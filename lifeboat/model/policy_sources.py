@@ -5,6 +5,7 @@ A source never holds a secret, nor a user name: those are in its block.
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Annotated, Final, Literal
 from urllib.parse import SplitResult, urlsplit
 
@@ -24,6 +25,8 @@ INTERNAL_DATABASES: Final[dict[str, frozenset[str]]] = {
 """Databases that belong to the provider and that nobody else may read (sources §4.7)."""
 
 TEMPLATE_DATABASES: Final = frozenset({"template0", "template1"})
+
+_FIVE_MINUTES: Final = dt.timedelta(minutes=5)
 
 _FILE_PROTOCOLS: Final = ("file", "sftp", "s3", "abfs")
 
@@ -91,6 +94,12 @@ def _export_url(url: str) -> str:
     return url
 
 
+def _argument(argument: str) -> str:
+    if "\0" in argument:
+        raise ValueError(f"{shown(argument)} holds a NUL, which no argument can")
+    return argument
+
+
 Names = Annotated[tuple[Text, ...], AfterValidator(_without_repetition)]
 DatabaseNames = Annotated[
     tuple[Annotated[Text, AfterValidator(_database_name)], ...], AfterValidator(_without_repetition)
@@ -98,6 +107,7 @@ DatabaseNames = Annotated[
 Patterns = Annotated[
     tuple[Annotated[Text, AfterValidator(_pattern)], ...], AfterValidator(_without_repetition)
 ]
+Command = tuple[Annotated[str, AfterValidator(_argument)], ...]
 Level = Literal["low", "normal", "high", "very-high"]
 Consistency = Literal["snapshot", "crash", "live"]
 
@@ -212,12 +222,28 @@ class AzureFilesSource(_TreeRules):
     )
 
 
+class HookRules(Value):
+    """Commands around the reading of a tree that freeze it and release it again."""
+
+    before: Command = Field(
+        min_length=1, description="Program and arguments, one item each and no shell: makes the snapshot."
+    )
+    after: Command = Field(
+        min_length=1,
+        description="Undoes it. Runs whatever happens, also when `before` failed or the run was killed.",
+    )
+    limit: Duration = Field(_FIVE_MINUTES, description="How long each of them may take.")
+
+
 class FilesSource(_TreeRules):
     """A folder with all below it, anywhere fsspec reaches."""
 
     kind: Literal["files"] = Field(description="The kind of source.")
     url: Annotated[str, AfterValidator(_tree_url)] = Field(
         description="`file:///folder`, `sftp://host/folder`, `s3://bucket/folder` or `abfs://container/folder`."
+    )
+    hooks: HookRules | None = Field(
+        None, description="Commands of the worker that freeze the tree before it is read, and release it."
     )
 
 

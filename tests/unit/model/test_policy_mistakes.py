@@ -286,6 +286,26 @@ def test_live_share_that_claims_to_be_a_snapshot_is_refused() -> None:
     demo_policy({SOURCE: shares_source(snapshot="none", consistency="live")})
 
 
+def test_hooks_around_a_tree_that_claims_to_be_live_are_refused() -> None:
+    hooks = {"before": ["zfs", "snapshot", "tank/a@b"], "after": ["zfs", "destroy", "tank/a@b"]}
+    assert "do not change while they are read" in only({SOURCE: files_source(hooks=hooks)})
+    demo_policy({SOURCE: files_source(hooks=hooks, consistency="snapshot")})
+
+
+@pytest.mark.parametrize(
+    ("hooks", "problem"),
+    [
+        ({"before": ["true"]}, "after"),
+        ({"before": ["true"], "after": []}, "after"),
+        ({"before": ["true"], "after": ["true", "a\0b"]}, "NUL"),
+        ({"before": "zfs snapshot", "after": ["true"]}, "before"),
+        ({"before": ["true"], "after": ["true"], "limit": "never"}, "limit"),
+    ],
+)
+def test_hooks_that_are_not_two_commands_are_refused(hooks: dict[str, Any], problem: str) -> None:
+    assert problem in only({SOURCE: files_source(hooks=hooks, consistency="crash")})
+
+
 def test_working_day_that_ends_before_it_begins_is_refused() -> None:
     assert only({"working_hours.until": "07:00"}) == "At 'working_hours.until': 07:00 is not after 08:00"
 

@@ -18,6 +18,7 @@ from support.policies import POLICIES
 
 from lifeboat.model.policy import load_policy, policy_schema
 from lifeboat.model.policy_environment import Environment
+from lifeboat.model.policy_sources import HookRules
 from lifeboat.model.policy_text import parse_policy_text
 from lifeboat.model.retention import RetentionRules
 
@@ -107,6 +108,13 @@ def test_policies_shown_in_the_document_are_valid() -> None:
     assert blocks
     for block in blocks:
         load_policy(block, where="docs/policy.md")
+
+
+def test_hooks_shown_in_the_document_are_valid() -> None:
+    blocks = re.findall(r"```yaml hooks\n(.*?)```", DOCUMENT.read_text("utf-8"), re.DOTALL)
+    assert blocks
+    for block in blocks:
+        HookRules.model_validate(parse_policy_text(block).values)
 
 
 def test_exported_schema_is_that_of_the_models() -> None:
