@@ -1,26 +1,21 @@
-"""A session with a NAS: fsspec's sshfs opens the connection, asyncssh's own SFTP client does the work.
-
-sshfs' file interface goes through fsspec's ``sync()``, which returns None for a call that was cancelled, as
-if it had worked (finding 4), and its ``put_file`` reports success on truncated copies (findings 2 and 3). So
-only the connection is taken from it: every operation is a coroutine of ours on the filesystem's loop, awaited
-through a future that raises when it was cancelled, and limited in time wherever it waits for the server.
-"""
+"""A session with a NAS: the store's operations over an ``SftpSession``."""
 
 from __future__ import annotations
 
 import asyncio
 import builtins
-import concurrent.futures
 import datetime as dt
 import posixpath
-from collections.abc import Coroutine, Iterable, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager, suppress
+from collections.abc import Coroutine, Iterable, Iterator
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import asyncssh
 from asyncssh.constants import FILEXFER_TYPE_REGULAR, FILEXFER_TYPE_UNKNOWN
-from sshfs import SSHFileSystem
 
+from lifeboat.adapters.sftp_account import SftpAccount
+from lifeboat.adapters.sftp_requests import request_size
+from lifeboat.adapters.sftp_session import SftpSession
 from lifeboat.adapters.store import (
     CHUNK,
     FreeSpace,
@@ -33,42 +28,27 @@ from lifeboat.adapters.store import (
     store_full,
 )
 from lifeboat.adapters.store_sftp_errors import TRANSLATED, explained
-from lifeboat.adapters.store_sftp_transfer import Download, Upload, answered_within, request_size
-from lifeboat.errors import StoreError, StoreProtocolError, StoreUnreachable
+from lifeboat.adapters.store_sftp_transfer import Download, Upload
+from lifeboat.errors import StoreProtocolError, StoreUnreachable
 
 Result = TypeVar("Result")
-
-_GOODBYE = 2.0
-"""Seconds a session may take to end politely before its connection is cut."""
 
 
 class SftpStore:
     """``Store`` over one SSH connection of its own."""
 
-    def __init__(
-        self,
-        connection_options: Mapping[str, Any],
-        *,
-        label: str,
-        folder: str,
-        connect_timeout: float,
-        stall_timeout: float,
-    ) -> None:
-        self._label = label
-        self._folder = folder
-        self._stall_timeout = stall_timeout
-        self._closed = False
+    def __init__(self, account: SftpAccount) -> None:
+        self._label = account.label
+        self._folder = account.folder
         self.fsync_supported: bool | None = None
         try:
-            self._filesystem = SSHFileSystem(**connection_options)
+            self._session = SftpSession(account)
         except TRANSLATED as error:
-            raise explained(error, label=label) from error
-        self._connection: asyncssh.SSHClientConnection = self._filesystem.client
-        try:
-            self._sftp = self._run("", self._start_sftp(connect_timeout))
-        except StoreError:
-            self.close()
-            raise
+            raise explained(error, label=self._label) from error
+        self._stall_timeout = self._session.stall_timeout
+        self._sftp = self._session.sftp
+        self._answered = self._session.answered
+        self._run_quietly = self._session.run_quietly
 
     def create_new(self, name: str, chunks: Iterable[bytes]) -> int:
         self._check_open()
@@ -105,16 +85,9 @@ class SftpStore:
         return None if numbers is None else _free_space(numbers)
 
     def close(self) -> None:
-        if not self._closed:
-            self._closed = True
-            self._run_quietly(self._goodbye())
+        self._session.close()
 
     # What is async runs on the filesystem's loop, in fsspec's thread.
-
-    async def _start_sftp(self, connect_timeout: float) -> asyncssh.SFTPClient:
-        async with answered_within(connect_timeout):
-            # One foreign name that is no UTF-8 would break every listing otherwise (R13).
-            return await self._connection.start_sftp_client(path_errors="surrogateescape")
 
     async def _begin(self, name: str) -> Upload:
         try:
@@ -186,14 +159,6 @@ class SftpStore:
                     raise store_full(self._label, name, _free_space(numbers)) from error
             raise
 
-    async def _goodbye(self) -> None:
-        self._connection.close()
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._connection.wait_closed(), _GOODBYE)
-
-    def _answered(self) -> AbstractAsyncContextManager[asyncio.Timeout]:
-        return answered_within(self._stall_timeout)
-
     def _path(self, name: str) -> str:
         return posixpath.join(self._folder, checked_name(name))
 
@@ -208,7 +173,7 @@ class SftpStore:
         )
 
     def _check_open(self) -> None:
-        if self._closed:
+        if self._session.closed:
             raise session_closed(self._label)
 
     def _run(self, name: str, action: Coroutine[Any, Any, Result]) -> Result:
@@ -218,20 +183,10 @@ class SftpStore:
         except StoreUnreachable:
             action.close()
             raise
-        future = asyncio.run_coroutine_threadsafe(action, self._filesystem.loop)
         try:
-            return future.result()
+            return self._session.run(action)
         except TRANSLATED as error:
             raise explained(error, label=self._label, name=name) from error
-        except concurrent.futures.CancelledError as error:
-            raise StoreUnreachable(f"{self._label}: the work on the connection was cancelled.") from error
-        finally:
-            future.cancel()  # ends the work where the wait for it was interrupted
-
-    def _run_quietly(self, action: Coroutine[Any, Any, None]) -> None:
-        """For what comes after success or failure: nothing it says is evidence, and it is bounded in time."""
-        with suppress(Exception):
-            asyncio.run_coroutine_threadsafe(action, self._filesystem.loop).result(2 * _GOODBYE)
 
 
 def _free_space(numbers: asyncssh.SFTPVFSAttrs) -> FreeSpace:

@@ -9,8 +9,8 @@ import asyncssh
 import pytest
 from asyncssh.packet import PacketDecodeError
 
+from lifeboat.adapters.sftp_requests import Stalled, WrongLength
 from lifeboat.adapters.store_sftp_errors import TRANSLATED, explained
-from lifeboat.adapters.store_sftp_transfer import Stalled, WrongLength
 from lifeboat.errors import (
     StoreAuthenticationFailed,
     StoreDenied,

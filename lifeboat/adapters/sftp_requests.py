@@ -1,0 +1,95 @@
+"""Requests to an SFTP server: many on their way, each one limited in time, every answer accounted for.
+
+asyncssh pipelines by itself when it is handed large pieces, but it takes an end-of-file status for the end
+of the work: a write answered so counts as written, and a gap in what is read is filled with zeros. Here
+every request is a single one (``block_size=0`` on the open file), and any answer but the right one raises.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager, suppress
+from typing import Any, Generic, TypeVar
+
+import asyncssh
+
+Answer = TypeVar("Answer")
+
+WINDOW = 8 * 2**20
+"""Bytes that may be on their way without an answer: the memory a transfer takes, besides one chunk."""
+
+_REQUEST = 63 * 2**10
+"""Bytes per request. Just below a multiple of 32 KiB, so that its header does not cost an SSH packet of its own.
+Larger ones are a little faster, but on a slow line (F17) answers must come more often than keepalives go out:
+asyncssh counts a keepalive that waits behind the data as lost."""
+
+_REQUEST_EVERYWHERE = 32 * 2**10
+"""Bytes that every SFTP server must take at once. asyncssh assumes half of it where none are told (OpenSSH
+before 8.5)."""
+
+FAREWELL = 2.0
+"""Seconds to spend on tidying up after a failure; nothing depends on it."""
+
+
+class Stalled(Exception):
+    """Nothing was answered for a whole stall timeout, or nobody waited for the answer any more."""
+
+
+class WrongLength(Exception):
+    """The object ended before its size, or went on after it."""
+
+
+@asynccontextmanager
+async def answered_within(seconds: float) -> AsyncIterator[asyncio.Timeout]:
+    """Raise ``Stalled`` when the block takes longer; the block may reschedule the limit on progress."""
+    try:
+        async with asyncio.timeout(seconds) as limit:
+            yield limit
+    except TimeoutError:
+        if not limit.expired():
+            raise  # the operating system's own, about the connection
+        raise Stalled(f"no byte moved for {seconds:g} s") from None
+
+
+def request_size(largest: int) -> int:
+    """Bytes to ask for at once; ``largest`` is what asyncssh thinks the server takes in this direction."""
+    return max(_REQUEST_EVERYWHERE, min(_REQUEST, largest))
+
+
+class Requests(Generic[Answer]):
+    """Requests without an answer yet, oldest first. Servers answer in order, so the oldest shows progress."""
+
+    def __init__(self, depth: int, stall_timeout: float) -> None:
+        self._depth = depth
+        self._stall_timeout = stall_timeout
+        self._unanswered: deque[asyncio.Task[Answer]] = deque()
+
+    def __len__(self) -> int:
+        return len(self._unanswered)
+
+    @property
+    def full(self) -> bool:
+        return len(self._unanswered) >= self._depth
+
+    def ask(self, request: Coroutine[Any, Any, Answer]) -> None:
+        self._unanswered.append(asyncio.create_task(request))
+
+    async def oldest(self) -> Answer:
+        """The answer to the oldest request; raises what it raised, or ``Stalled``."""
+        async with answered_within(self._stall_timeout):
+            return await self._unanswered.popleft()
+
+    async def abandon(self) -> None:
+        for request in self._unanswered:
+            request.cancel()
+        await asyncio.gather(*self._unanswered, return_exceptions=True)
+        self._unanswered.clear()
+
+
+async def close_quietly(file: asyncssh.SFTPClientFile) -> None:
+    """Closing proves nothing, and on a dead session asyncssh reports success anyway."""
+    with suppress(asyncssh.Error, OSError, Stalled, ValueError):
+        async with answered_within(FAREWELL):
+            await file.close()

@@ -1,0 +1,75 @@
+"""An SFTP session of our own: fsspec's sshfs opens the connection, asyncssh's own SFTP client does the work.
+
+sshfs' file interface goes through fsspec's ``sync()``, which returns None for a call that was cancelled, as
+if it had worked (finding 4), and its ``put_file`` reports success on truncated copies (findings 2 and 3). So
+only the connection is taken from it: every operation is a coroutine of ours on the filesystem's loop, awaited
+through a future that raises when it was cancelled, and limited in time wherever it waits for the server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+from collections.abc import Coroutine
+from contextlib import AbstractAsyncContextManager, suppress
+from typing import Any, Final, TypeVar
+
+import asyncssh
+from sshfs import SSHFileSystem
+
+from lifeboat.adapters.sftp_account import SftpAccount
+from lifeboat.adapters.sftp_requests import Stalled, answered_within
+
+Result = TypeVar("Result")
+
+_GOODBYE: Final = 2.0
+"""Seconds a session may take to end politely before its connection is cut."""
+
+
+class SftpSession:
+    """One SSH connection of its own. What it raises are ``sftp_errors.TRANSLATED``."""
+
+    def __init__(self, account: SftpAccount) -> None:
+        self.stall_timeout = account.stall_timeout
+        self.closed = False
+        self._filesystem = SSHFileSystem(**account.connection_options())
+        self._connection: asyncssh.SSHClientConnection = self._filesystem.client
+        try:
+            self.sftp = self.run(self._start_sftp(account.connect_timeout))
+        except BaseException:
+            self.close()
+            raise
+
+    def run(self, action: Coroutine[Any, Any, Result]) -> Result:
+        """The result of ``action`` on the filesystem's loop, in fsspec's thread."""
+        future = asyncio.run_coroutine_threadsafe(action, self._filesystem.loop)
+        try:
+            return future.result()
+        except concurrent.futures.CancelledError as error:
+            raise Stalled("the work on the connection was cancelled") from error
+        finally:
+            future.cancel()  # ends the work where the wait for it was interrupted
+
+    def run_quietly(self, action: Coroutine[Any, Any, None]) -> None:
+        """For what comes after success or failure: nothing it says is evidence, and it is bounded in time."""
+        with suppress(Exception):
+            asyncio.run_coroutine_threadsafe(action, self._filesystem.loop).result(2 * _GOODBYE)
+
+    def answered(self) -> AbstractAsyncContextManager[asyncio.Timeout]:
+        """Limits the time in which the server must answer, see ``answered_within``."""
+        return answered_within(self.stall_timeout)
+
+    def close(self) -> None:
+        if not self.closed:
+            self.closed = True
+            self.run_quietly(self._goodbye())
+
+    async def _start_sftp(self, connect_timeout: float) -> asyncssh.SFTPClient:
+        async with answered_within(connect_timeout):
+            # One foreign name that is no UTF-8 would break every listing otherwise (R13).
+            return await self._connection.start_sftp_client(path_errors="surrogateescape")
+
+    async def _goodbye(self) -> None:
+        self._connection.close()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._connection.wait_closed(), _GOODBYE)
