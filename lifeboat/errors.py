@@ -11,6 +11,7 @@
     │   ├── SourcesFailed             some sources of a run are not backed up well; the others are committed
     │   ├── ProducerFailed            pg_dump, pg_dumpall or a COPY ended badly
     │   ├── SourceUnreachable         no answer, a broken one, or too busy        (may be repeated)
+    │   ├── SourceHostKeyMismatch     somebody else answers at that address       (security)
     │   ├── SourceDenied              the credential is not accepted, or does not permit this
     │   ├── SourceMissing             the share, its snapshot or the whole tree is gone
     │   ├── SnapshotLimitReached      the source holds as many snapshots as it may
@@ -143,6 +144,11 @@ class ProducerFailed(SourceError):
 
 class SourceUnreachable(SourceError):
     retryable = True
+
+
+class SourceHostKeyMismatch(SourceError):
+    security = True
+    exit_code = 6
 
 
 class SourceDenied(SourceError):

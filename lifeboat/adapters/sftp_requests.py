@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Generic, TypeVar
 
@@ -93,3 +93,34 @@ async def close_quietly(file: asyncssh.SFTPClientFile) -> None:
     with suppress(asyncssh.Error, OSError, Stalled, ValueError):
         async with answered_within(FAREWELL):
             await file.close()
+
+
+async def scanned(
+    sftp: asyncssh.SFTPClient,
+    folder: str | bytes,
+    take: Callable[[asyncssh.SFTPName], Coroutine[Any, Any, None]],
+    stall_timeout: float,
+) -> None:
+    """Give every name of ``folder`` to ``take``; raises ``Stalled`` when none came for a whole stall timeout or two.
+
+    asyncssh closes the handle of a listing that is cancelled, and waits for the answer: on a line that fell silent a
+    time limit around it would never end. So the listing is a task of its own that nobody waits for then.
+    """
+    count = 0
+
+    async def scan() -> None:
+        nonlocal count
+        async for item in sftp.scandir(folder):
+            count += 1
+            await take(item)
+
+    listing = asyncio.create_task(scan())
+    try:
+        counted = -1
+        while not (await asyncio.wait({listing}, timeout=stall_timeout))[0]:
+            if count == counted:
+                raise Stalled(f"no byte moved for {stall_timeout:g} s")
+            counted = count
+        listing.result()
+    finally:
+        listing.cancel()

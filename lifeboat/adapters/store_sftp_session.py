@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import builtins
 import datetime as dt
 import posixpath
@@ -14,7 +13,7 @@ import asyncssh
 from asyncssh.constants import FILEXFER_TYPE_REGULAR, FILEXFER_TYPE_UNKNOWN
 
 from lifeboat.adapters.sftp_account import SftpAccount
-from lifeboat.adapters.sftp_requests import request_size
+from lifeboat.adapters.sftp_requests import request_size, scanned
 from lifeboat.adapters.sftp_session import SftpSession
 from lifeboat.adapters.store import (
     CHUNK,
@@ -125,15 +124,16 @@ class SftpStore:
 
     async def _listed(self) -> builtins.list[ObjectStat]:
         found = []
-        async with self._answered() as limit:
-            async for entry in self._sftp.scandir(self._folder):
-                limit.reschedule(asyncio.get_running_loop().time() + self._stall_timeout)
-                name, attributes = str(entry.filename), entry.attrs
-                if attributes.type == FILEXFER_TYPE_UNKNOWN:
-                    # Some servers list names only.
-                    attributes = await self._sftp.lstat(posixpath.join(self._folder, name))
-                if attributes.type == FILEXFER_TYPE_REGULAR:
-                    found.append(self._object_stat(name, attributes))
+
+        async def take(entry: asyncssh.SFTPName) -> None:
+            name, attributes = str(entry.filename), entry.attrs
+            if attributes.type == FILEXFER_TYPE_UNKNOWN:
+                # Some servers list names only.
+                attributes = await self._sftp.lstat(posixpath.join(self._folder, name))
+            if attributes.type == FILEXFER_TYPE_REGULAR:
+                found.append(self._object_stat(name, attributes))
+
+        await scanned(self._sftp, self._folder, take, self._stall_timeout)
         return found
 
     async def _remove(self, name: str) -> None:

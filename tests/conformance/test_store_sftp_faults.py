@@ -247,6 +247,19 @@ def test_black_hole_ends_every_call(server: SshServer, proxy: FaultProxy, call: 
             }[call]()
 
 
+def test_listing_that_falls_silent_in_the_middle_ends_within_two_stall_timeouts(
+    server: SshServer, proxy: FaultProxy
+) -> None:
+    for number in range(2000):
+        (server.folder / f"{number}.age").touch()
+    with server.target(port=proxy.port, stall_timeout=0.5).connect() as store:
+        proxy.down.set(hold_after=20_000)
+        started = time.monotonic()
+        with pytest.raises(StoreUnreachable, match=r"no byte moved for 0\.5 s"):
+            store.list()
+        assert time.monotonic() - started < 3
+
+
 def test_stopped_server_process_ends_within_the_stall_timeout(server: SshServer) -> None:
     assert server._process
     with server.target(stall_timeout=1).connect() as store:
