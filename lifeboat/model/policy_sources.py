@@ -100,6 +100,13 @@ def _argument(argument: str) -> str:
     return argument
 
 
+def _management_url(url: str) -> str:
+    path = urlsplit(_export_url(url)).path
+    if "api" in path.split("/"):
+        raise ValueError(f"{shown(url)} goes too deep; leave out /api and what follows it")
+    return url
+
+
 Names = Annotated[tuple[Text, ...], AfterValidator(_without_repetition)]
 DatabaseNames = Annotated[
     tuple[Annotated[Text, AfterValidator(_database_name)], ...], AfterValidator(_without_repetition)
@@ -257,7 +264,20 @@ class HttpExportSource(_SourceRules):
     consistency: Consistency = Field(description="As for files: how much of one instant the export is.")
 
 
-TreeSource = AzureFilesSource | FilesSource | HttpExportSource
+class RabbitMQSource(_SourceRules):
+    """A RabbitMQ's definitions, and how many messages its queues held; the messages are left out (sources §6)."""
+
+    kind: Literal["rabbitmq"] = Field(description="The kind of source.")
+    url: Annotated[str, AfterValidator(_management_url)] = Field(
+        description="Its management API, without `/api`; `https://`, or `http://` on this very machine."
+    )
+    consistency: Literal["live"] = Field("live", description="Always `live`: read while it changes.")
+
+
+ExportSource = HttpExportSource | RabbitMQSource
+"""Sources that are captured in memory, over HTTP."""
+
+TreeSource = AzureFilesSource | FilesSource | ExportSource
 """Sources that are backed up as trees of files; an export is a tree of what was captured."""
 
 Source = Annotated[PostgresSource | TreeSource, Field(discriminator="kind")]

@@ -20,8 +20,9 @@ from typing import Any
 from urllib.parse import quote
 
 import httpx
-from lifeboat.adapters.http_session import Endpoint, UserPassword
 from support.sshd import free_port
+
+from lifeboat.adapters.http_session import Endpoint, UserPassword
 
 _PROGRAMS = sorted(Path("/usr/lib/rabbitmq/lib").glob("rabbitmq_server-*/sbin/rabbitmq-server"))
 RABBITMQ = str(_PROGRAMS[-1]) if _PROGRAMS else None
@@ -37,6 +38,7 @@ management.tcp.port = {management}
 default_user = {user}
 default_pass = {password}
 log.console = false
+collect_statistics_interval = 200
 """
 
 
@@ -47,7 +49,7 @@ class RabbitMQ:
     home: Path
     port: int = field(default_factory=free_port)
     user: str = "keeper"
-    password: str = "p:äss word"
+    password: str = "p:ass word"
     _processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     @property

@@ -157,6 +157,13 @@ def test_export_in_the_clear_is_refused_except_on_this_machine() -> None:
     demo_policy({SOURCE: {**export, "url": "http://localhost:15672/api/definitions"}})
 
 
+def test_rabbitmq_below_its_management_api_is_refused() -> None:
+    broker = {"kind": "rabbitmq", "classification": CLASSIFICATION}
+    for path in ("/api", "/api/definitions"):
+        assert "goes too deep" in only({SOURCE: {**broker, "url": f"https://rabbit.example{path}"}})
+    demo_policy({SOURCE: {**broker, "url": "https://rabbit.example/broker"}})
+
+
 def test_pattern_that_leaves_the_tree_is_refused() -> None:
     assert "leaves the tree" in only({SOURCE: files_source(include=["../secrets/**"])})
 
