@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from lifeboat.adapters.tree import Entry, EntryKind, OpenFile, Tree, TreeTarget, shown_path
 from lifeboat.errors import EntryMissing
@@ -47,7 +47,7 @@ class JoinedTree:
     def open(self, entry: Entry) -> OpenFile:
         tree, path = self._member(entry.path)
         # A target is a path only of a hard link, and those are never opened.
-        return tree.open(replace(entry, path=path))
+        return tree.open(entry._replace(path=path))
 
     def look_again(self, path: bytes) -> Entry | None:
         name, _, rest = path.partition(b"/")
@@ -73,5 +73,5 @@ def _within(name: bytes, entry: Entry) -> Entry:
     path = name + b"/" + entry.path
     if entry.kind is EntryKind.HARDLINK:
         # Its target counts from the top; that of a symlink is whatever stands in it.
-        return replace(entry, path=path, target=name + b"/" + entry.target)
-    return replace(entry, path=path)
+        return entry._replace(path=path, target=name + b"/" + entry.target)
+    return entry._replace(path=path)
