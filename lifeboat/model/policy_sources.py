@@ -207,6 +207,9 @@ class PostgresSource(_SourceRules):
 class _TreeRules(_SourceRules):
     """What every file tree has."""
 
+    unreadable: Literal["fail", "finding"] = Field(
+        "fail", description="A file that may not be read: `fail` the run, or leave it out with a `finding`."
+    )
     include: Patterns = Field(("**",), min_length=1, description="Glob patterns of the files wanted.")
     exclude: Patterns = Field((), description="Glob patterns of the files left out, also if included.")
     consistency: Consistency = Field(

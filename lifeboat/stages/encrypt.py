@@ -19,6 +19,9 @@ from lifeboat.stages.snapshot import FrozenServer
 from lifeboat.stages.tree import FrozenTree
 from lifeboat.stages.voyage import ServerVoyage, Voyage
 
+FILE_VANISHED = "file-vanished"
+FILE_UNREADABLE = "file-unreadable"
+
 
 @dataclass(frozen=True)
 class DumpedPart:
@@ -167,27 +170,29 @@ def _account_for_files(batch: Batch, parts: tuple[DumpedPart, ...], frozen: Froz
             raise SealingFailed(
                 f"part {part.planned.number} holds {len(part.sealed.segments)} of {len(pack)} files"
             )
-        found = list(_members(part, findings, pack))
+        found = list(_members(part, findings, pack, frozen))
         members[part.planned.number] = PackedLines.of(member.to_line() for member in found)
         # The segments of many small files would fill memory; their lines take a twentieth.
         slim.append(replace(part, sealed=replace(part.sealed, segments=())))
     return SealedBatch(batch, tuple(slim), {}, tuple(findings), members)
 
 
-def _members(part: DumpedPart, findings: list[IndexFinding], pack: Iterable[Entry]) -> Iterator[Member]:
+def _members(
+    part: DumpedPart, findings: list[IndexFinding], pack: Iterable[Entry], frozen: FrozenTree
+) -> Iterator[Member]:
     for entry, segment in zip(pack, part.sealed.segments, strict=True):
         facts = segment.facts or {}
         state = facts["state"]
         name = name_text(entry.path)
-        if state == "denied":
+        if state == "denied" and not frozen.may_leave_out:
             raise SourceDenied(
                 f"{name!r} may not be read: {facts['why']}",
                 hint="Give the backup account read rights, or exclude the file in the policy; nothing was committed.",
             )
         if state:
-            code = "file-changed-while-read" if state == "changed" else "file-vanished"
-            findings.append(IndexFinding(code=code, clause="P7", message=f"{name!r} {_STATES[state]}"))
-        if state != "vanished":
+            code, what = _STATES[state]
+            findings.append(IndexFinding(code=code, clause="P7", message=f"{name!r} {what}"))
+        if state not in ("vanished", "denied"):
             yield Member(
                 Entry.from_json(facts["entry"]),
                 part.planned.number,
@@ -199,6 +204,10 @@ def _members(part: DumpedPart, findings: list[IndexFinding], pack: Iterable[Entr
 
 
 _STATES = {
-    "changed": "changed twice while it was read; what was kept may be of two moments",
-    "vanished": "was listed and gone before it was read",
+    "changed": (
+        "file-changed-while-read",
+        "changed twice while it was read; what was kept may be of two moments",
+    ),
+    "vanished": (FILE_VANISHED, "was listed and gone before it was read"),
+    "denied": (FILE_UNREADABLE, "may not be read by the backup's account; it is in no backup"),
 }

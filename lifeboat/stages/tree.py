@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from zoneinfo import ZoneInfo
 
 from lifeboat import clock
@@ -51,6 +51,8 @@ class FrozenTree:
     kept: frozenset[int]
     counts: Counter[EntryKind]
     findings: tuple[IndexFinding, ...]
+    may_leave_out: bool = False
+    """Whether a file that may not be read is a finding rather than the end of the run (policy: ``unreadable``)."""
 
     def pairs(self) -> Iterator[Pair]:
         """Today's entries, each with yesterday's member where it may be carried."""
@@ -98,7 +100,8 @@ def frozen_tree(voyage: TreeVoyage, view: TreeView) -> FrozenTree:
         with view.frozen.target.connect() as tree:
             listing = Listing(tree.walk())
         yesterday = fetching.result()
-    return decide(view, listing, yesterday, consistency=voyage.source.consistency)
+    decided = decide(view, listing, yesterday, consistency=voyage.source.consistency)
+    return replace(decided, may_leave_out=getattr(voyage.source, "unreadable", "fail") == "finding")
 
 
 def decide(

@@ -11,6 +11,7 @@ from lifeboat.model.policy_sources import SuspectRules
 from lifeboat.model.tree import EntryKind, Member, walk_order
 from lifeboat.model.tree_index import TreeIndexHeader, pack_index
 from lifeboat.stages.contents import Contents
+from lifeboat.stages.encrypt import FILE_UNREADABLE, FILE_VANISHED
 from lifeboat.stages.tree import FrozenTree
 from lifeboat.stages.upload import CheckedBatch
 from lifeboat.stages.voyage import TreeVoyage
@@ -27,7 +28,7 @@ def contents_of_tree(
         part.model_copy(update={"number": renumbered[part.number]}) for part in frozen.referenced()
     )
     findings = [*frozen.findings, *(finding for batch in batches for finding in batch.sealed.findings)]
-    vanished = sum(finding.code == "file-vanished" for finding in findings)
+    gone = sum(finding.code in (FILE_VANISHED, FILE_UNREADABLE) for finding in findings)
     counts = frozen.counts
     header = TreeIndexHeader(
         backup_id=backup_id,
@@ -37,13 +38,13 @@ def contents_of_tree(
         data_timestamp=frozen.data_timestamp,
         consistency=frozen.consistency,
         parts=(*own, *carried),
-        files=counts[EntryKind.FILE] - vanished,
+        files=counts[EntryKind.FILE] - gone,
         directories=counts[EntryKind.DIRECTORY],
         links=counts[EntryKind.SYMLINK] + counts[EntryKind.HARDLINK],
         specials_skipped=counts[EntryKind.SPECIAL],
         findings=tuple(dict.fromkeys(findings)),
     )
-    packed = pack_index(header, _members(frozen, batches, renumbered, vanished))
+    packed = pack_index(header, _members(frozen, batches, renumbered, gone))
     objects = tuple(stored for batch in batches for stored in batch.objects)
     references = tuple(StoredObject(name=part.name, size=part.size, sha256=part.sha256) for part in carried)
     return Contents(
@@ -82,7 +83,7 @@ def _own_parts(batches: Sequence[CheckedBatch]) -> tuple[IndexPart, ...]:
 
 
 def _members(
-    frozen: FrozenTree, batches: Sequence[CheckedBatch], renumbered: dict[int, int], vanished: int
+    frozen: FrozenTree, batches: Sequence[CheckedBatch], renumbered: dict[int, int], gone: int
 ) -> Iterator[Member]:
     """Every member of the backup in walk order; parts were cut in that order, so their lines come in it, too."""
     lines = {number: part for batch in batches for number, part in batch.sealed.members.items()}
@@ -102,6 +103,6 @@ def _members(
             next_packed = next(packed, None)
         else:
             missing += 1
-    if missing != vanished or next_packed is not None:
+    if missing != gone or next_packed is not None:
         last = walk_order(next_packed.entry.path) if next_packed else b""
-        raise SealingFailed(f"{missing} files are in no part, {vanished} vanished; left over: {last!r}")
+        raise SealingFailed(f"{missing} files are in no part, {gone} could not be read; left over: {last!r}")

@@ -291,6 +291,18 @@ def test_file_that_may_not_be_read_turns_the_run_red(three: TreeShip) -> None:
     assert three.catalog().entries == ()
 
 
+def test_file_that_may_not_be_read_is_left_out_with_a_finding_where_the_policy_says_so(
+    three: TreeShip,
+) -> None:
+    published = troubled(three.but(unreadable="finding"), "denied").backup()
+
+    assert [(f.code, f.count) for f in published.manifest.findings] == [("file-unreadable", 1)]
+    assert {path.name for path in back(three).iterdir()} == {"a", "c"}
+    three.anchor = published.head
+    three.backup()
+    assert Seen.of(back(three, "all")) == Seen.of(tree_of(three))
+
+
 def test_tree_that_goes_away_turns_the_run_red(three: TreeShip) -> None:
     with pytest.raises(ProducerFailed, match="does not answer"):
         troubled(three, "unreachable").backup()

@@ -27,6 +27,7 @@ class TreeShip(Hull):
     tree: TreeTarget
     source_name: str = "files"
     consistency: str = "live"
+    unreadable: str = "fail"
 
     @contextlib.contextmanager
     def voyage(self) -> Iterator[TreeVoyage]:
@@ -35,6 +36,7 @@ class TreeShip(Hull):
             kind="files",
             url="file:///srv/documents",
             consistency=self.consistency,
+            unreadable=self.unreadable,
             classification=classification,
         )
         with self.common() as common:

@@ -6,7 +6,6 @@ import os
 import pickle
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import asyncssh
@@ -75,9 +74,9 @@ def test_entries_are_those_of_the_folder_itself_but_for_fractions_and_hard_links
     local = walked(LocalTreeTarget(server.folder))
     first = local[b"first"]
     for name in (b"second", b"third"):
-        local[name] = replace(first, path=name)
+        local[name] = first._replace(path=name)
     expected = {
-        path: replace(entry, mtime_ns=entry.mtime_ns // 10**9 * 10**9, etag="")
+        path: entry._replace(mtime_ns=entry.mtime_ns // 10**9 * 10**9, etag="")
         for path, entry in local.items()
     }
     assert walked(target_of(server)) == expected

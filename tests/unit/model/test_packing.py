@@ -65,7 +65,8 @@ ENTRIES = st.builds(
     size=st.integers(0, 2**40),
     mtime_ns=st.integers(-(2**62), 2**62),
     mode=st.none() | st.integers(0, 0o7777),
-    uid=st.none() | st.integers(0, 2**31),
+    uid=st.none() | st.integers(0, 2**32),
+    gid=st.none() | st.integers(0, 2**32),
     etag=st.text(st.characters(exclude_categories=["Cs"]), max_size=5),
     target=st.just(b"") | NAMES,
 )
