@@ -83,6 +83,7 @@ def test_a_line_that_goes_dead_in_mid_upload_is_noticed_and_the_upload_repeated(
     nas: Anchorage, line: FaultProxy
 ) -> None:
     """F16: nobody says goodbye; the line is good again for the next connection."""
+    nas.rewrite()
     before, committed = nas.digests(), nas.committed()
     line.up.set(hold_after=HALF)
     threading.Thread(target=_mend_once_dead, args=(line,), daemon=True).start()
@@ -114,6 +115,7 @@ def test_a_line_that_stays_dead_turns_the_run_red_at_its_limit_and_commits_nothi
     nas: Anchorage, line: FaultProxy
 ) -> None:
     """F16: repeated within the limit, and not once more after it."""
+    nas.rewrite()
     before, committed = nas.digests(), nas.committed()
     line.up.set(hold_after=HALF)
     watch = clock.Stopwatch()
@@ -133,6 +135,7 @@ def test_a_store_too_slow_for_its_window_turns_the_run_red_at_its_limit(
     nas: Anchorage, line: FaultProxy
 ) -> None:
     """F17: bytes move all the time, so nothing stalls; the total time decides."""
+    nas.rewrite()
     before, committed = nas.digests(), nas.committed()
     line.up.bytes_per_second = 100 * 2**10
     watch = clock.Stopwatch()

@@ -87,6 +87,11 @@ class Anchorage:
         SigningPublicKeys(public_keys=trusted).save("demo", overwrite=True)
         IndexIdentity(identity=self.ship.index.identity).save("demo", overwrite=True)
 
+    def rewrite(self) -> None:
+        """Change every row: what is as it was would not travel again."""
+        with self.cluster.server.connect("shop") as session:
+            session.execute("UPDATE orders SET note = md5(random()::text) || md5(random()::text)")
+
     def committed(self) -> list[str]:
         """Backup ids on the store, oldest first; insists that there is no doubt about any."""
         catalog = self.ship.catalog()
