@@ -5,6 +5,7 @@ for an age identity that opens parts: whoever holds the API's one credential rea
 ``prefect block register -m blocks`` registers every block class that is visible here, so only ours are.
 """
 
+from blocks.http_export import HttpExport
 from blocks.index_identity import IndexIdentity
 from blocks.local_store import LocalStore
 from blocks.nas_store import NasStore
@@ -14,6 +15,7 @@ from blocks.signing_key import SigningKey
 from blocks.signing_public_keys import SigningPublicKeys
 
 __all__ = [
+    "HttpExport",
     "IndexIdentity",
     "LocalStore",
     "NasStore",

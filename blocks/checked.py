@@ -70,6 +70,17 @@ def find_block(kind: type[AnyBlock], name: str) -> AnyBlock | None:
         ) from None
 
 
+def load_block(kind: type[AnyBlock], name: str) -> AnyBlock:
+    """The block of that kind and name. Raises ``ConfigurationError`` when there is none that can be used."""
+    block = find_block(kind, name)
+    if block is None:
+        raise ConfigurationError(
+            f"There is no {kind.get_block_type_slug()} block {name!r}.",
+            hint="Write it into a file as docs/how-to/blocks.md shows, then: lifeboat blocks apply FILE",
+        )
+    return block
+
+
 def _described(mistake: ErrorDetails) -> str:
     text = mistake["msg"].removeprefix("Value error, ").rstrip(".")
     field = ".".join(map(str, mistake["loc"]))

@@ -9,6 +9,7 @@ from typing import Any, Final
 from pydantic import Field, ValidationError
 
 from blocks import (
+    HttpExport,
     IndexIdentity,
     LocalStore,
     NasStore,
@@ -29,6 +30,7 @@ KINDS: Final[dict[str, type[CheckedBlock]]] = {
     kind.get_block_type_slug(): kind
     for kind in (
         PostgresServer,
+        HttpExport,
         NasStore,
         LocalStore,
         Recipients,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from blocks.checked import AnyBlock, find_block
+from blocks.checked import load_block
 from blocks.index_identity import IndexIdentity
 from blocks.local_store import LocalStore
 from blocks.nas_store import NasStore
@@ -52,7 +52,7 @@ def load_server(
 
 def load_block_server(name: str) -> PostgresServer:
     """The server of the postgres-server block called ``name``, whatever environment it belongs to."""
-    return _load(PostgresServerBlock, name).server()
+    return load_block(PostgresServerBlock, name).server()
 
 
 def load_store(environment_name: str, environment: Environment) -> StoreTarget:
@@ -68,11 +68,11 @@ def load_prune_store(environment_name: str, environment: Environment) -> StoreTa
 
 def load_keys(environment_name: str, environment: Environment) -> Keys:
     """What a backup worker may hold: recipients as the policy wants them, signing key, index identity."""
-    recipients = tuple(_load(Recipients, environment_name).recipients)
+    recipients = tuple(load_block(Recipients, environment_name).recipients)
     refuse_other_recipients(environment_name, recipients, environment.recipients)
-    signer, trusted = _load(SigningKey, environment_name).signer(), load_trusted(environment_name)
+    signer, trusted = load_block(SigningKey, environment_name).signer(), load_trusted(environment_name)
     refuse_untrusted_signer(environment_name, signer, trusted)
-    index = _load(IndexIdentity, environment_name)
+    index = load_block(IndexIdentity, environment_name)
     if index.recipient() in recipients:
         raise ConfigurationError(
             f"The index-identity block {environment_name!r} holds the identity of a recipient: the worker, and "
@@ -90,12 +90,12 @@ def load_keys(environment_name: str, environment: Environment) -> Keys:
 
 def load_trusted(environment_name: str) -> TrustedKeys:
     """The keys whose signatures count in an environment; the private one stays where it is."""
-    return _load(SigningPublicKeys, environment_name).trusted()
+    return load_block(SigningPublicKeys, environment_name).trusted()
 
 
 def load_index_identity(environment_name: str) -> str:
     """The identity that opens an environment's indexes and nothing else."""
-    return _load(IndexIdentity, environment_name).identity.get_secret_value()
+    return load_block(IndexIdentity, environment_name).identity.get_secret_value()
 
 
 def refuse_untrusted_signer(environment_name: str, signer: Signer, trusted: TrustedKeys) -> None:
@@ -132,8 +132,8 @@ def refuse_other_recipients(
 
 def _load_target(name: str, environment: Environment) -> StoreTarget:
     if environment.store.kind == "local":
-        return _load(LocalStore, name).target()
-    target = _load(NasStore, name).target()
+        return load_block(LocalStore, name).target()
+    target = load_block(NasStore, name).target()
     _refuse_other_host_key(name, target, environment.store.host_key)
     return replace(target, stall_timeout=environment.limits.stall.total_seconds())
 
@@ -151,13 +151,3 @@ def _refuse_other_host_key(name: str, target: SftpTarget, pin: str | None) -> No
 def _public_keys(lines: str) -> set[tuple[str, ...]]:
     """Type and base64 of each line, without the comment."""
     return {tuple(line.split()[:2]) for line in lines.splitlines() if line.strip()}
-
-
-def _load(kind: type[AnyBlock], name: str) -> AnyBlock:
-    block = find_block(kind, name)
-    if block is None:
-        raise ConfigurationError(
-            f"There is no {kind.get_block_type_slug()} block {name!r}.",
-            hint="Write it into a file as docs/how-to/blocks.md shows, then: lifeboat blocks apply FILE",
-        )
-    return block

@@ -5,18 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from blocks.exports import load_export
 from lifeboat.adapters.hooks import HookedTree, Hooks
 from lifeboat.adapters.tree import LiveTree, TreeOrigin, TreeTarget
 from lifeboat.adapters.tree_local import LocalTreeTarget
 from lifeboat.errors import ConfigurationError
 from lifeboat.model.patterns import Selection
-from lifeboat.model.policy_sources import FilesSource, HookRules, TreeSource
+from lifeboat.model.policy_sources import ExportSource, FilesSource, HookRules, TreeSource
 from lifeboat.model.policy_summary import unsupported_reason
 
 
 def load_tree(environment_name: str, service: str, source_name: str, source: TreeSource) -> TreeOrigin:
     """Where the files of a source are. Raises ``ConfigurationError`` for what this version cannot read."""
     where = f"{environment_name}/{service}/{source_name}"
+    if isinstance(source, ExportSource):
+        return load_export(environment_name, service, source_name, source)
     if not isinstance(source, FilesSource) or unsupported_reason(source):
         raise ConfigurationError(f"{where}: {unsupported_reason(source)}.")
     target = _load_target(source)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from lifeboat.adapters.store import StoreTarget
     from lifeboat.model.policy import Policy
     from lifeboat.model.policy_environment import Environment
-    from lifeboat.model.policy_sources import PostgresSource
+    from lifeboat.model.policy_sources import ExportSource, PostgresSource
     from lifeboat.model.signed import TrustedKeys
     from lifeboat.stages.doctor import Check
 
@@ -131,7 +131,7 @@ def _key_checks(environment: Environment) -> Iterator[Check]:
 
 def _source_checks(environment: Environment) -> Iterator[Check]:
     from cli.open_environment import sources_of
-    from lifeboat.model.policy_sources import PostgresSource
+    from lifeboat.model.policy_sources import ExportSource, PostgresSource
     from lifeboat.model.policy_summary import unsupported_reason
     from lifeboat.stages.doctor import examined, failed
 
@@ -139,6 +139,8 @@ def _source_checks(environment: Environment) -> Iterator[Check]:
         subject = f"{environment.name}: {service}/{source_name}"
         if isinstance(source, PostgresSource):
             yield from examined(subject, _server_checks(environment.name, service, source_name, source))
+        elif isinstance(source, ExportSource):
+            yield from examined(subject, _export_checks(environment.name, service, source_name, source))
         else:
             yield failed(
                 subject,
@@ -155,6 +157,16 @@ def _server_checks(name: str, service: str, source_name: str, source: PostgresSo
     with prefect_errors():
         server = load_server(name, service, source_name, source)
     yield from check_server(f"{name}: {service}/{source_name}", server, source)
+
+
+def _export_checks(name: str, service: str, source_name: str, source: ExportSource) -> Iterator[Check]:
+    from blocks.exports import load_export
+    from cli.prefect_api import prefect_errors
+    from lifeboat.stages.doctor import check_export
+
+    with prefect_errors():
+        export = load_export(name, service, source_name, source)
+    yield from check_export(f"{name}: {service}/{source_name}", export)
 
 
 def _schedule_checks(policy: Policy, environment: Environment) -> Iterator[Check]:

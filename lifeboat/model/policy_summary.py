@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from lifeboat.model.policy import Policy
 from lifeboat.model.policy_environment import Environment
 from lifeboat.model.policy_schedule import worst_interval
-from lifeboat.model.policy_sources import FilesSource, PostgresSource, Source
+from lifeboat.model.policy_sources import ExportSource, FilesSource, PostgresSource, Source
 from lifeboat.model.policy_values import spoken_duration
 
 
@@ -40,7 +40,7 @@ def summarise(policy: Policy) -> tuple[EnvironmentSummary, ...]:
 
 def unsupported_reason(source: Source) -> str:
     """Why a source is not backed up by this version; empty when it is."""
-    if isinstance(source, PostgresSource) or (
+    if isinstance(source, PostgresSource | ExportSource) or (
         isinstance(source, FilesSource) and source.url.startswith("file:")
     ):
         return ""

@@ -20,6 +20,7 @@ import pyrage
 
 from lifeboat import clock
 from lifeboat.adapters import postgres_inventory as inventory
+from lifeboat.adapters.http_export import Export
 from lifeboat.adapters.postgres import PostgresServer, Session, server_major
 from lifeboat.errors import LifeboatError
 from lifeboat.model.outcome import human_bytes
@@ -142,6 +143,12 @@ def clock_check(subject: str, skew: dt.timedelta, whose: str) -> Check:
         f"the clock of {whose} is {abs(seconds):.0f} s {'ahead of' if seconds > 0 else 'behind'} this host's",
         "Set both by NTP: while they differ, nothing is pruned.",
     )
+
+
+def check_export(subject: str, export: Export) -> Iterator[Check]:
+    """Whether the service gives its whole export to this account, by asking for it; it is kept nowhere."""
+    export.capture()
+    yield ok(subject, f"{export.label} gives a whole export")
 
 
 def check_spool(subject: str, environment: Environment) -> Iterator[Check]:

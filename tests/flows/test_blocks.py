@@ -23,6 +23,7 @@ from support.prefect_server import server_environment
 
 import blocks
 from blocks import (
+    HttpExport,
     IndexIdentity,
     LocalStore,
     NasStore,
@@ -33,6 +34,7 @@ from blocks import (
 )
 from blocks.apply import AppliedBlock, apply_blocks
 from blocks.declared import KINDS
+from blocks.exports import load_export
 from blocks.harbour import (
     load_block_server,
     load_keys,
@@ -42,12 +44,13 @@ from blocks.harbour import (
     load_trusted,
 )
 from lifeboat.adapters.entra import EntraPassword
+from lifeboat.adapters.http_session import BearerToken, Endpoint, UserPassword
 from lifeboat.adapters.policy_file import read_policy
 from lifeboat.adapters.store_local import LocalTarget
 from lifeboat.adapters.store_sftp import SftpTarget
 from lifeboat.errors import ConfigurationError, PolicyError, SignatureInvalid, SourceError
 from lifeboat.model.policy_environment import Environment, StoreRules
-from lifeboat.model.policy_sources import PostgresSource
+from lifeboat.model.policy_sources import ExportSource, PostgresSource
 from lifeboat.stages.keygen import new_identity, new_signing_key
 
 pytestmark = pytest.mark.prefect
@@ -109,6 +112,7 @@ def test_package_shows_exactly_our_blocks_under_the_slugs_they_keep_for_ever() -
     assert visible == KINDS
     assert {slug: kind.get_block_type_name() for slug, kind in visible.items()} == {
         "postgres-server": "PostgreSQL Server",
+        "http-export": "HTTP Export",
         "nas-store": "NAS Store",
         "local-store": "Local Store",
         "recipients": "Recipients",
@@ -145,6 +149,7 @@ def test_no_block_can_hold_an_identity_that_opens_parts() -> None:
     secrets = {slug: kind.model_json_schema()["secret_fields"] for slug, kind in KINDS.items()}
     assert {slug: fields for slug, fields in secrets.items() if fields} == {
         "postgres-server": ["password"],
+        "http-export": ["password", "token"],
         "nas-store": ["private_key", "passphrase", "password"],
         "signing-key": ["private_key"],
         "index-identity": ["identity"],
@@ -189,6 +194,22 @@ def test_index_identity_from_a_file_of_age_keygen_gives_its_recipient() -> None:
     assert block.identity.get_secret_value() == KEYS[0].identity
 
 
+@pytest.mark.parametrize(
+    ("fields", "credential"),
+    [
+        ({"user": "keeper", "password": CANARY}, UserPassword("keeper", CANARY)),
+        ({"authentication": "token", "token": CANARY}, BearerToken(CANARY)),
+        ({"authentication": "none"}, None),
+    ],
+)
+def test_http_export_gives_an_endpoint_at_the_policys_address(
+    fields: dict[str, Any], credential: UserPassword | BearerToken | None
+) -> None:
+    endpoint = HttpExport(**fields, ca_file="/etc/ca.pem").endpoint("https://rabbit.example")
+    assert endpoint == Endpoint("https://rabbit.example", credential, ca_file="/etc/ca.pem")
+    assert CANARY not in repr(endpoint)
+
+
 # What each one refuses
 
 
@@ -200,6 +221,12 @@ def test_index_identity_from_a_file_of_age_keygen_gives_its_recipient() -> None:
         (PostgresServer, pg_fields(password=None), "the password is missing"),
         (PostgresServer, pg_fields(authentication="entra"), "exclude each other"),
         (PostgresServer, pg_fields(tls_mode="prefer"), "tls_mode"),
+        (HttpExport, {"user": "u"}, "lacks password"),
+        (HttpExport, {"password": CANARY}, "lacks user"),
+        (HttpExport, {"authentication": "token", "token": CANARY, "user": "u"}, "has no user"),
+        (HttpExport, {"authentication": "none", "token": CANARY}, "has no token"),
+        (HttpExport, {"user": "a:b", "password": CANARY}, "has a colon"),
+        (HttpExport, {"authentication": "token", "token": f"Bearer {CANARY}"}, "white space"),
         (NasStore, nas_fields(host_key=""), "host_key"),
         (NasStore, nas_fields(host_key=" \n"), "No host key is pinned"),
         (NasStore, nas_fields(host_key="block"), "not a public key"),
@@ -294,6 +321,7 @@ def example(tmp_path: Path) -> str:
     signing = new_signing_key()
     (secrets / "signing-key.pem").write_text(signing.private_pem)
     (secrets / "signing-key.pub.pem").write_text(signing.public_pem)
+    (secrets / "rabbitmq-password").write_text(CANARY)
     (secrets / "index-identity").write_text(new_identity().identity + "\n")
     return (ROOT / "docs/blocks.example.yaml").read_text().replace("/run/secrets", str(secrets))
 
@@ -333,6 +361,8 @@ def test_example_applied_gives_all_that_production_of_the_policy_needs(
         for source_name, source in service.sources.items():
             if isinstance(source, PostgresSource):
                 load_server("production", service_name, source_name, source)
+            if isinstance(source, ExportSource):
+                load_export("production", service_name, source_name, source)
     assert load_block_server("production-restore").user == "lifeboat-restore"
 
 

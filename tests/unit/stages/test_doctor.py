@@ -8,10 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.http_service import Reply, http_service
 from support.policies import demo_policy
 from support.postgres import MAJORS
 from support.sshd import SSHD, account, running_sshd
 
+from lifeboat.adapters.http_export import PlainExport
+from lifeboat.adapters.http_session import Endpoint
 from lifeboat.adapters.postgres_cluster import Cluster
 from lifeboat.adapters.store import FreeSpace
 from lifeboat.adapters.store_local import LocalTarget
@@ -22,6 +25,7 @@ from lifeboat.model.signed import Signer, TrustedKeys
 from lifeboat.stages.doctor import (
     Check,
     Verdict,
+    check_export,
     check_keys,
     check_next_run,
     check_server,
@@ -300,3 +304,15 @@ def test_missing_client_programs_fail_and_the_databases_are_looked_at_all_the_sa
     (failure,) = failures(checks)
     assert f"No pg_dump of PostgreSQL {cluster.major}" in failure
     assert len([check for check in checks if "can be read" in check.message]) == 3
+
+
+# Exports
+
+
+def test_export_that_is_given_whole_is_well_and_a_refused_one_fails() -> None:
+    for reply, verdict in ((Reply(), Verdict.OK), (Reply(403), Verdict.FAILED)):
+        with http_service(lambda path, headers, reply=reply: reply) as service:
+            export = PlainExport(Endpoint(f"{service.url}/x"))
+            (check,) = examined("demo: main/x", check_export("demo: main/x", export))
+            assert check.verdict is verdict
+            assert service.url in check.message
