@@ -92,7 +92,7 @@ def _simulation(opened: OpenEnvironment, chain: Chain, days: int) -> list[Any]:
     zone = ZoneInfo(opened.policy.time_zone)
     simulated = simulate(
         [entry.facts() for entry in chain.catalog.entries],
-        opened.environment.retention,
+        opened.environment.retention_of(chain.catalog.chain),
         start=clock.utc_now().astimezone(zone).date() + dt.timedelta(days=1),
         days=days,
         runs_per_day=len(opened.environment.schedule.at),

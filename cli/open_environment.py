@@ -93,7 +93,7 @@ def retention_of(opened: OpenEnvironment, catalog: Catalog, doubts: tuple[str, .
     now = clock.utc_now()
     return plan_retention(
         [entry.facts() for entry in catalog.entries],
-        opened.environment.retention,
+        opened.environment.retention_of(catalog.chain),
         today=now.astimezone(ZoneInfo(opened.policy.time_zone)).date(),
         now=now,
         doubts=(*catalog.doubts, *doubts),

@@ -137,15 +137,29 @@ def _limits(_: Draft, environment: Draft) -> Said:
         )
 
 
-def _deletion_cap(_: Draft, environment: Draft) -> Said:
+def _retention(_: Draft, environment: Draft) -> Said:
     schedule = environment.at("schedule").read(Schedule)
-    retention = environment.at("retention").read(RetentionRules)
-    if schedule and retention and retention.deletion_cap < len(schedule.at):
-        yield (
-            environment.at("retention", "deletion_cap").path,
-            f"{len(schedule.at)} backups are taken each day and at most {retention.deletion_cap} may be "
-            f"deleted: the store would grow for ever; allow {len(schedule.at)} or more",
-        )
+    general = environment.at("retention").read(RetentionRules)
+    services = environment.at("services").children().values()
+    sources = [source for service in services for source in service.at("sources").children().values()]
+    for draft in (environment, *sources):
+        rules = draft.at("retention").read(RetentionRules)
+        if schedule and rules and rules.deletion_cap < len(schedule.at):
+            yield (
+                draft.at("retention", "deletion_cap").path,
+                f"{len(schedule.at)} backups are taken each day and at most {rules.deletion_cap} may be "
+                f"deleted: the store would grow for ever; allow {len(schedule.at)} or more",
+            )
+        if rules and general and _longer(rules, general):
+            yield (
+                draft.at("retention").path,
+                "a source may keep its backups for a shorter time than its environment, never for a longer one: "
+                "the environment's is the maximum (S2)",
+            )
+
+
+def _longer(rules: RetentionRules, general: RetentionRules) -> bool:
+    return rules.daily_days > general.daily_days or rules.monthly_months > general.monthly_months
 
 
 def _recipients(_: Draft, environment: Draft) -> Said:
@@ -274,7 +288,7 @@ _ENVIRONMENT_CHECKS: Final[tuple[Callable[[Draft, Draft], Said], ...]] = (
     _store,
     _schedule,
     _limits,
-    _deletion_cap,
+    _retention,
     _recipients,
     _restore_to,
     _chain_names,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, ValidationInfo, WithJsonSchema, field_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 from pydantic.json_schema import SkipJsonSchema
 
-from lifeboat.model.manifest import Slug, Value
+from lifeboat.model.manifest import Slug, Value, chain_name
+from lifeboat.model.policy_retention import Retention
 from lifeboat.model.policy_schedule import Schedule
 from lifeboat.model.policy_sources import Source
 from lifeboat.model.policy_values import (
@@ -21,50 +22,6 @@ from lifeboat.model.policy_values import (
     shown,
 )
 from lifeboat.model.retention import RetentionRules
-
-_RETENTION_SCHEMA: Final[dict[str, Any]] = {
-    # RetentionRules reads these spellings itself; pydantic's schema would show the numbers it makes of them.
-    "title": "RetentionRules",
-    "type": "object",
-    "additionalProperties": False,
-    "required": ["daily", "monthly", "floor", "deletion_cap"],
-    "properties": {
-        "daily": {
-            "type": "string",
-            "pattern": "^[0-9]{1,6} ?(d|days?)$",
-            "examples": ["30d"],
-            "description": "Dailies stay so long, and are then deleted: also the maximum (S2, decision 8).",
-        },
-        "monthly": {
-            "type": "object",
-            "additionalProperties": False,
-            "required": ["anchor", "keep"],
-            "properties": {
-                "anchor": {
-                    "const": "1st",
-                    "description": "The day of the month whose backup is kept longer.",
-                },
-                "keep": {
-                    "type": "string",
-                    "pattern": "^[0-9]{1,6} months?$",
-                    "examples": ["6 months"],
-                    "description": "For how many calendar months, to the same day, inclusive (decision 4).",
-                },
-            },
-            "description": "The backup of the 1st of each month, kept longer.",
-        },
-        "floor": {
-            "type": "integer",
-            "minimum": 1,
-            "description": "Never fewer good backups than this, whatever their age.",
-        },
-        "deletion_cap": {
-            "type": "integer",
-            "minimum": 1,
-            "description": "At most so many deletions in one prune of one source (F38).",
-        },
-    },
-}
 
 
 def _folder(folder: str) -> str:
@@ -158,9 +115,7 @@ class Environment(Value):
     store: StoreRules = Field(description="Where the backups lie.")
     spool: SpoolRules = Field(SpoolRules(), description="Where sealed parts wait for their upload.")
     schedule: Schedule = Field(description="When runs start.")
-    retention: Annotated[RetentionRules, WithJsonSchema(_RETENTION_SCHEMA)] = Field(
-        description="How long backups stay."
-    )
+    retention: Retention = Field(description="How long backups stay.")
     objectives: Objectives | None = Field(None, description="Other objectives than the policy's.")
     limits: Limits = Field(Limits(), description="When work is ended.")
     recipients: tuple[RecipientRule, ...] = Field(
@@ -183,3 +138,13 @@ class Environment(Value):
     @classmethod
     def _name_the_block(cls, store: StoreRules, info: ValidationInfo) -> StoreRules:
         return store if store.block else store.model_copy(update={"block": info.data.get("name")})
+
+    def retention_of(self, chain: str) -> RetentionRules:
+        """How long the backups of a chain stay; those of a source that the policy no longer has, like all others."""
+        own = (
+            source.retention
+            for service_name, service in self.services.items()
+            for source_name, source in service.sources.items()
+            if chain_name(service_name, source_name) == chain
+        )
+        return next(own, None) or self.retention

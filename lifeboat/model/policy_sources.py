@@ -12,6 +12,7 @@ from urllib.parse import SplitResult, urlsplit
 from pydantic import AfterValidator, Field
 
 from lifeboat.model.manifest import Slug, Value
+from lifeboat.model.policy_retention import Retention
 from lifeboat.model.policy_values import Duration, Months, Text, shown
 
 PGBOUNCER_PORTS: Final = {6432: "PgBouncer's usual port, also on Azure", 25061: "DigitalOcean's PgBouncer"}
@@ -167,6 +168,9 @@ class _SourceRules(Value):
     provider_backup: ProviderBackup | None = Field(
         None,
         description="What the provider must do by itself (clauses S1, S3); left out, nothing is asked for.",
+    )
+    retention: Retention | None = Field(
+        None, description="How long its backups stay, if shorter than the environment's: that of logs."
     )
     block: Slug | None = Field(
         None,

@@ -65,7 +65,7 @@ def plan_prune(pruning: Pruning, catalog: Catalog, doubts: Sequence[str] = ()) -
     now = clock.utc_now()
     return plan_retention(
         [entry.facts() for entry in catalog.entries],
-        pruning.environment.retention,
+        pruning.environment.retention_of(pruning.chain),
         today=now.astimezone(ZoneInfo(pruning.time_zone)).date(),
         now=now,
         doubts=(*catalog.doubts, *doubts),

@@ -14,9 +14,11 @@ from typing import Any
 
 import pytest
 from support.harbour import NEWEST, Harbour, make_ship, run
+from support.policies import demo_policy
 from support.sailing import Ship
 from support.servers import FixedPassword
 
+from cli.open_environment import OpenEnvironment, retention_of
 from lifeboat import clock
 from lifeboat.adapters.store import ObjectStat, Store
 from lifeboat.adapters.store_local import LocalTarget
@@ -31,7 +33,7 @@ from lifeboat.model.manifest import (
     part_name,
 )
 from lifeboat.stages import prune as prune_stage
-from lifeboat.stages.voyage import random_suffix
+from lifeboat.stages.voyage import Voyage, random_suffix
 
 pytestmark = pytest.mark.postgres
 
@@ -174,6 +176,26 @@ def test_prune_deletes_the_oldest_first_up_to_the_cap_and_all_of_their_objects(
     assert len(ship.prune().plan.delete) == 0
     (restored,) = ship.restore(databases=["shop"], new_name="after_prune")
     assert restored.rows == 100
+
+
+def test_source_with_a_shorter_retention_of_its_own_is_pruned_and_told_by_it(
+    sailed: Ship, tmp_path: Path
+) -> None:
+    ship = with_past(sailed, tmp_path, [20, 19, 3, 2, 1])
+    old = [entry.manifest.backup_id for entry in ship.catalog().entries][:2]
+    assert ship.prune().plan.delete == ()
+    short = {"daily": "7d", "monthly": {"anchor": "1st", "keep": "0 months"}, "floor": 2, "deletion_cap": 4}
+    policy = demo_policy({"environments.demo.services.main.sources.databases.retention": short})
+    environment = policy.environment("demo")
+
+    told = retention_of(OpenEnvironment(policy, environment, ship.store, ship.keys.trusted), ship.catalog())
+    assert {decision.backup.backup_id for decision in told.delete} == set(old)
+    with ship.common(environment) as common:
+        report = prune_stage.prune(ship.pruning(Voyage(**common)))
+
+    assert {decision.backup.backup_id for decision in report.plan.delete} == set(old)
+    assert len(ship.catalog().entries) == 4
+    assert ship.catalog().doubts == ()
 
 
 def test_the_stand_in_of_a_month_without_its_first_stays(sailed: Ship, tmp_path: Path) -> None:

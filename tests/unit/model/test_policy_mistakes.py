@@ -11,6 +11,7 @@ import yaml
 from support.policies import REMOVED, demo_policy, demo_text
 
 from lifeboat.errors import PolicyError
+from lifeboat.model.manifest import chain_name
 from lifeboat.model.policy import load_policy
 
 GOLDEN = Path(__file__).parents[2] / "golden"
@@ -250,6 +251,31 @@ def test_limit_of_one_source_beyond_the_whole_run_is_refused_also_when_it_is_the
     assert message.startswith(
         f"At '{DEMO}.limits.source': one source may take 6 h, longer than the whole run's"
     )
+
+
+SHORT = {"daily": "7d", "monthly": {"anchor": "1st", "keep": "0 months"}, "floor": 2, "deletion_cap": 4}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"daily": "31d"}, "never for a longer one"),
+        ({"monthly": {"anchor": "1st", "keep": "7 months"}}, "never for a longer one"),
+        ({"deletion_cap": 1}, "the store would grow for ever"),
+    ],
+)
+def test_retention_of_a_source_is_shorter_and_keeps_up(change: dict[str, Any], message: str) -> None:
+    found = only({SOURCE: files_source(retention={**SHORT, **change})})
+    assert f"{SOURCE}.retention" in found
+    assert message in found
+
+
+def test_retention_of_a_source_holds_for_its_chain_alone() -> None:
+    environment = demo_policy({SOURCE: files_source(retention=SHORT)}).environment("demo")
+    chain = chain_name(*SOURCE.split(".")[3::2])
+    assert environment.retention_of(chain).daily_days == 7
+    assert environment.retention_of("gone-from-the-policy") == environment.retention
+    assert environment.retention.daily_days == 30
 
 
 def test_deletion_cap_below_the_runs_of_a_day_is_refused() -> None:
