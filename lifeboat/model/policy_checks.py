@@ -260,10 +260,8 @@ def _shared_between_environments(policy: Draft) -> Said:
                     f"the {what} {value!r} already serves {path_text(first)!r}; environments share none (P8)",
                 )
             elif what == "work pool" and first != path:
-                yield (
-                    path,
-                    "restore workers hold identities that backup workers must not; use another pool (P3)",
-                )
+                why = "restore workers hold identities that backup workers must not; use another pool (P3)"
+                yield path, why
 
 
 def _belongings(name: str, environment: Draft) -> Iterator[tuple[str, str, Path]]:
