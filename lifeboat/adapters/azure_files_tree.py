@@ -4,31 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from lifeboat.adapters.azure_files import AzureShareFileSystem
 from lifeboat.adapters.azure_files_share import AzureShare
 from lifeboat.errors import EntryChanged, EntryMissing
+from lifeboat.model.patterns import Scope, Selection
 from lifeboat.model.tree import Entry, EntryKind
 
 
 @dataclass(frozen=True)
 class AzureShareTarget:
-    """A share, live or as of a snapshot, from ``folder`` downwards (relative to the share, ``""``: all of it)."""
+    """A share, live or as of a snapshot, with all in it that ``scope`` takes: the state of matching at its top."""
 
     share: AzureShare
-    folder: str = ""
+    scope: Scope = field(default_factory=lambda: Selection().top())
 
     @property
     def label(self) -> str:
-        return f"{self.share.label}, folder {self.folder!r}" if self.folder else self.share.label
+        return self.share.label
 
     @contextmanager
     def connect(self) -> Iterator[AzureShareTree]:
         """One connection pool; whether the share is there shows with the first call."""
         files = AzureShareFileSystem.of(self.share)
         try:
-            yield AzureShareTree(files, self.folder.strip("/"))
+            yield AzureShareTree(files, self.scope)
         finally:
             files.close()
 
@@ -36,9 +37,9 @@ class AzureShareTarget:
 class AzureShareTree:
     """``Tree`` over a share. A share knows files and folders only: no links, no modes."""
 
-    def __init__(self, files: AzureShareFileSystem, folder: str) -> None:
+    def __init__(self, files: AzureShareFileSystem, scope: Scope) -> None:
         self._files = files
-        self._folder = folder
+        self._scope = scope
 
     def walk(self) -> Iterator[Entry]:
         """Depth first; one request per 5000 entries of a folder, none per entry.
@@ -46,42 +47,43 @@ class AzureShareTree:
         A folder that vanishes from a live share after it was listed is left out with what it held; from a snapshot,
         and at the top, that is an error.
         """
-        yield from self._below(b"")
+        yield from self._below(b"", self._scope)
 
     def open(self, entry: Entry) -> AzureTreeFile:
         """Raises ``EntryMissing`` or ``SourceDenied`` at once, since the first range is read here."""
         frozen = self._files.at.snapshot is not None
         etag = entry.etag if frozen else ""
-        return AzureTreeFile(self._files.ranges(self._full(entry.path), etag=etag), frozen=frozen)
+        return AzureTreeFile(self._files.ranges(_name(entry.path), etag=etag), frozen=frozen)
 
     def look_again(self, path: bytes) -> Entry | None:
         """One request, and one more for a folder."""
         try:
-            return _entry(path, _row(self._files.info(self._full(path))))
+            return _entry(path, _row(self._files.info(_name(path))))
         except EntryMissing:
             return None
 
-    def _below(self, folder: bytes) -> Iterator[Entry]:
+    def _below(self, folder: bytes, scope: Scope) -> Iterator[Entry]:
         # Rows are packed: as dictionaries, a folder with a million files would take a gigabyte.
         for row in self._rows(folder):
             name = row.partition(b"\0")[0]
             entry = _entry(folder + b"/" + name if folder else name, row)
-            yield entry
-            if entry.kind is EntryKind.DIRECTORY:
-                yield from self._below(entry.path)
+            if entry.kind is not EntryKind.DIRECTORY:
+                if scope.takes(name):
+                    yield entry
+            elif scope.keeps(name):
+                yield entry
+                below = scope.below(name)
+                if below is not None:
+                    yield from self._below(entry.path, below)
 
     def _rows(self, folder: bytes) -> list[bytes]:
         try:
             # A name holds no NUL, so this is the order of names, and with the depth first that of walk_order.
-            return sorted(_row(info) for info in self._files.entries(self._full(folder)))
+            return sorted(_row(info) for info in self._files.entries(_name(folder)))
         except EntryMissing:
             if self._files.at.snapshot or not folder:
                 raise
             return []
-
-    def _full(self, path: bytes) -> str:
-        # The service's names are Unicode.
-        return f"{self._folder}/{path.decode()}".strip("/")
 
 
 class AzureTreeFile:
@@ -108,6 +110,11 @@ class AzureTreeFile:
         with suppress(EntryChanged, EntryMissing):
             return next(self._ranges, b"")
         return b""
+
+
+def _name(path: bytes) -> str:
+    # The service's names are Unicode.
+    return path.decode()
 
 
 def _row(info: dict[str, object]) -> bytes:
