@@ -69,9 +69,8 @@ class AzureFileShares(CheckedBlock):
     def _check(self) -> None:
         wanted = set() if self.authentication == "entra" else {self.authentication}
         given = {name for name in ("key", "sas") if getattr(self, name) is not None}
-        if given != wanted:
-            raise ValueError(
-                f"authentication by {self.authentication} wants {' and '.join(sorted(wanted)) or 'neither key nor sas'}, "
-                f"given is {' and '.join(sorted(given)) or 'nothing'}"
-            )
+        if missing := wanted - given:
+            raise ValueError(f"authentication by {self.authentication} lacks {missing.pop()}")
+        if extra := sorted(given - wanted):
+            raise ValueError(f"authentication by {self.authentication} and {extra[0]} exclude each other")
         self.share("account", "share")

@@ -10,7 +10,7 @@ from typing import Self, TypeVar, cast
 
 from prefect.blocks.core import Block
 from prefect.exceptions import ObjectNotFound
-from pydantic import ConfigDict, HttpUrl, ValidationError, model_validator
+from pydantic import ConfigDict, HttpUrl, SecretStr, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from lifeboat.errors import ConfigurationError
@@ -79,6 +79,11 @@ def load_block(kind: type[AnyBlock], name: str) -> AnyBlock:
             hint="Write it into a file as docs/how-to/blocks.md shows, then: lifeboat blocks apply FILE",
         )
     return block
+
+
+def plain(secret: SecretStr | None) -> str | None:
+    """What a secret field holds, for the value that the stages work with."""
+    return secret.get_secret_value() if secret else None
 
 
 def _described(mistake: ErrorDetails) -> str:

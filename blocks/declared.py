@@ -9,12 +9,14 @@ from typing import Any, Final
 from pydantic import Field, ValidationError
 
 from blocks import (
+    AzureFileShares,
     HttpExport,
     IndexIdentity,
     LocalStore,
     NasStore,
     PostgresServer,
     Recipients,
+    SftpAccount,
     SigningKey,
     SigningPublicKeys,
 )
@@ -30,6 +32,8 @@ KINDS: Final[dict[str, type[CheckedBlock]]] = {
     kind.get_block_type_slug(): kind
     for kind in (
         PostgresServer,
+        AzureFileShares,
+        SftpAccount,
         HttpExport,
         NasStore,
         LocalStore,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field, SecretStr
 
-from blocks.checked import DOCUMENTATION, CheckedBlock, prefect_logo
+from blocks.checked import DOCUMENTATION, CheckedBlock, plain, prefect_logo
 from lifeboat.adapters.store_sftp import SftpTarget
 
 
@@ -56,14 +56,10 @@ class NasStore(CheckedBlock):
             user=self.user,
             folder=self.folder,
             host_key=self.host_key,
-            private_key=_plain(self.private_key),
-            passphrase=_plain(self.passphrase),
-            password=_plain(self.password),
+            private_key=plain(self.private_key),
+            passphrase=plain(self.passphrase),
+            password=plain(self.password),
         )
 
     def _check(self) -> None:
         self.target()
-
-
-def _plain(secret: SecretStr | None) -> str | None:
-    return secret.get_secret_value() if secret else None

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from lifeboat.adapters.store import StoreTarget
     from lifeboat.model.policy import Policy
     from lifeboat.model.policy_environment import Environment
-    from lifeboat.model.policy_sources import ExportSource, PostgresSource
+    from lifeboat.model.policy_sources import PostgresSource, TreeSource
     from lifeboat.model.signed import TrustedKeys
     from lifeboat.stages.doctor import Check
 
@@ -131,22 +131,15 @@ def _key_checks(environment: Environment) -> Iterator[Check]:
 
 def _source_checks(environment: Environment) -> Iterator[Check]:
     from cli.open_environment import sources_of
-    from lifeboat.model.policy_sources import ExportSource, PostgresSource
-    from lifeboat.model.policy_summary import unsupported_reason
-    from lifeboat.stages.doctor import examined, failed
+    from lifeboat.model.policy_sources import PostgresSource
+    from lifeboat.stages.doctor import examined
 
     for service, source_name, source in sources_of(environment):
         subject = f"{environment.name}: {service}/{source_name}"
         if isinstance(source, PostgresSource):
             yield from examined(subject, _server_checks(environment.name, service, source_name, source))
-        elif isinstance(source, ExportSource):
-            yield from examined(subject, _export_checks(environment.name, service, source_name, source))
         else:
-            yield failed(
-                subject,
-                unsupported_reason(source),
-                "Every run is red until it is; back it up otherwise.",
-            )
+            yield from examined(subject, _tree_checks(environment.name, service, source_name, source))
 
 
 def _server_checks(name: str, service: str, source_name: str, source: PostgresSource) -> Iterator[Check]:
@@ -159,14 +152,14 @@ def _server_checks(name: str, service: str, source_name: str, source: PostgresSo
     yield from check_server(f"{name}: {service}/{source_name}", server, source)
 
 
-def _export_checks(name: str, service: str, source_name: str, source: ExportSource) -> Iterator[Check]:
-    from blocks.exports import load_export
+def _tree_checks(name: str, service: str, source_name: str, source: TreeSource) -> Iterator[Check]:
+    from blocks.trees import load_tree
     from cli.prefect_api import prefect_errors
-    from lifeboat.stages.doctor import check_export
+    from lifeboat.stages.doctor import check_tree
 
     with prefect_errors():
-        export = load_export(name, service, source_name, source)
-    yield from check_export(f"{name}: {service}/{source_name}", export)
+        origin = load_tree(name, service, source_name, source)
+    yield from check_tree(f"{name}: {service}/{source_name}", origin)
 
 
 def _schedule_checks(policy: Policy, environment: Environment) -> Iterator[Check]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from lifeboat.model.policy import Policy
 from lifeboat.model.policy_environment import Environment
 from lifeboat.model.policy_schedule import worst_interval
-from lifeboat.model.policy_sources import ExportSource, FilesSource, PostgresSource, Source
+from lifeboat.model.policy_sources import FilesSource, Source
 from lifeboat.model.policy_values import spoken_duration
 
 
@@ -40,11 +40,10 @@ def summarise(policy: Policy) -> tuple[EnvironmentSummary, ...]:
 
 def unsupported_reason(source: Source) -> str:
     """Why a source is not backed up by this version; empty when it is."""
-    if isinstance(source, PostgresSource | ExportSource) or (
-        isinstance(source, FilesSource) and source.url.startswith("file:")
-    ):
-        return ""
-    return f"sources of kind {source.kind!r} are not backed up by this version"
+    protocol = source.url.partition(":")[0] if isinstance(source, FilesSource) else ""
+    if protocol in ("s3", "abfs"):
+        return f"trees of files at {protocol}:// are not backed up by this version"
+    return ""
 
 
 def _summary(policy: Policy, environment: Environment) -> EnvironmentSummary:

@@ -20,8 +20,9 @@ import pyrage
 
 from lifeboat import clock
 from lifeboat.adapters import postgres_inventory as inventory
-from lifeboat.adapters.http_export import Export
+from lifeboat.adapters.hooks import HookedTree, Hooks
 from lifeboat.adapters.postgres import PostgresServer, Session, server_major
+from lifeboat.adapters.tree import EntryKind, TreeOrigin
 from lifeboat.errors import LifeboatError
 from lifeboat.model.outcome import human_bytes
 from lifeboat.model.policy_environment import Environment
@@ -145,10 +146,33 @@ def clock_check(subject: str, skew: dt.timedelta, whose: str) -> Check:
     )
 
 
-def check_export(subject: str, export: Export) -> Iterator[Check]:
-    """Whether the service gives its whole export to this account, by asking for it; it is kept nowhere."""
-    export.capture()
-    yield ok(subject, f"{export.label} gives a whole export")
+def check_tree(subject: str, origin: TreeOrigin) -> Iterator[Check]:
+    """Whether the account may freeze and read it, by doing so; an export is asked for whole, and kept nowhere.
+
+    Hooks are not run: nothing is frozen for a question.
+    """
+    if isinstance(origin, HookedTree):
+        yield from _check_hooks(subject, origin.hooks)
+        return
+    with origin.frozen() as view, view.target.connect() as tree:
+        first = next((entry for entry in tree.walk() if entry.kind is EntryKind.FILE), None)
+        if first is not None:
+            tree.open(first).close()
+    for finding in view.findings:
+        yield warning(subject, finding.message, "The next backup will say so, too.")
+    if first is None:
+        yield warning(subject, f"{origin.label} holds no file", "Is it the right place, and mounted?")
+    else:
+        yield ok(subject, f"{origin.label} can be read")
+
+
+def _check_hooks(subject: str, hooks: Hooks) -> Iterator[Check]:
+    for command in (hooks.before, hooks.after):
+        if shutil.which(command[0]) is None:
+            hint = "Install it on the worker, or write its full path into the policy."
+            yield failed(subject, f"the hook {command[0]!r} is no program of this host", hint)
+            return
+    yield ok(subject, "the programs of its hooks are there; they were not run, so nothing was read")
 
 
 def check_spool(subject: str, environment: Environment) -> Iterator[Check]:

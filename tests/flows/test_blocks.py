@@ -23,18 +23,19 @@ from support.prefect_server import server_environment
 
 import blocks
 from blocks import (
+    AzureFileShares,
     HttpExport,
     IndexIdentity,
     LocalStore,
     NasStore,
     PostgresServer,
     Recipients,
+    SftpAccount,
     SigningKey,
     SigningPublicKeys,
 )
 from blocks.apply import AppliedBlock, apply_blocks
 from blocks.declared import KINDS
-from blocks.exports import load_export
 from blocks.harbour import (
     load_block_server,
     load_keys,
@@ -43,6 +44,8 @@ from blocks.harbour import (
     load_store,
     load_trusted,
 )
+from blocks.trees import load_tree
+from lifeboat.adapters.azure_files_share import AccountKey, EntraCredential, SharedAccessSignature
 from lifeboat.adapters.entra import EntraPassword
 from lifeboat.adapters.http_session import BearerToken, Endpoint, UserPassword
 from lifeboat.adapters.policy_file import read_policy
@@ -50,7 +53,7 @@ from lifeboat.adapters.store_local import LocalTarget
 from lifeboat.adapters.store_sftp import SftpTarget
 from lifeboat.errors import ConfigurationError, PolicyError, SignatureInvalid, SourceError
 from lifeboat.model.policy_environment import Environment, StoreRules
-from lifeboat.model.policy_sources import ExportSource, PostgresSource
+from lifeboat.model.policy_sources import PostgresSource
 from lifeboat.stages.keygen import new_identity, new_signing_key
 
 pytestmark = pytest.mark.prefect
@@ -112,6 +115,8 @@ def test_package_shows_exactly_our_blocks_under_the_slugs_they_keep_for_ever() -
     assert visible == KINDS
     assert {slug: kind.get_block_type_name() for slug, kind in visible.items()} == {
         "postgres-server": "PostgreSQL Server",
+        "azure-file-shares": "Azure File Shares",
+        "sftp-account": "SFTP Account",
         "http-export": "HTTP Export",
         "nas-store": "NAS Store",
         "local-store": "Local Store",
@@ -149,6 +154,8 @@ def test_no_block_can_hold_an_identity_that_opens_parts() -> None:
     secrets = {slug: kind.model_json_schema()["secret_fields"] for slug, kind in KINDS.items()}
     assert {slug: fields for slug, fields in secrets.items() if fields} == {
         "postgres-server": ["password"],
+        "azure-file-shares": ["key", "sas"],
+        "sftp-account": ["private_key", "passphrase", "password"],
         "http-export": ["password", "token"],
         "nas-store": ["private_key", "passphrase", "password"],
         "signing-key": ["private_key"],
@@ -210,6 +217,30 @@ def test_http_export_gives_an_endpoint_at_the_policys_address(
     assert CANARY not in repr(endpoint)
 
 
+@pytest.mark.parametrize(
+    ("fields", "credential"),
+    [
+        ({"authentication": "key", "key": CANARY}, AccountKey("daproduction", CANARY)),
+        ({"authentication": "sas", "sas": f"sig={CANARY}"}, SharedAccessSignature(f"sig={CANARY}")),
+        ({}, EntraCredential()),
+    ],
+)
+def test_azure_file_shares_give_a_share_of_the_policys_account(
+    fields: dict[str, Any], credential: object
+) -> None:
+    share = AzureFileShares(**fields).share("daproduction", "images")
+    assert (share.account_url, share.share) == ("https://daproduction.file.core.windows.net", "images")
+    assert share.credential == credential
+    assert CANARY not in repr(share)
+
+
+def test_sftp_account_gives_a_tree_at_the_policys_address_with_the_pinned_key() -> None:
+    block = SftpAccount(user="reader", host_key=HOST_KEY, password=CANARY)
+    tree = block.tree("files.example", 2222, "/srv/documents")
+    assert (tree.label, tree.host_key) == ("sftp://reader@files.example:2222/srv/documents", HOST_KEY)
+    assert CANARY not in repr(tree)
+
+
 # What each one refuses
 
 
@@ -233,6 +264,12 @@ def test_http_export_gives_an_endpoint_at_the_policys_address(
         (NasStore, nas_fields(host_key=f"nas.example {HOST_KEY}"), "not a public key"),
         (NasStore, nas_fields(password=None), "neither a private key nor a password"),
         (NasStore, nas_fields(private_key=CANARY), "private key"),
+        (AzureFileShares, {"authentication": "key"}, "lacks key"),
+        (AzureFileShares, {"authentication": "sas", "sas": CANARY}, "no signature in it"),
+        (AzureFileShares, {"key": CANARY}, "entra and key exclude each other"),
+        (AzureFileShares, {"endpoint": f"https://a.example/?sig={CANARY}"}, "not one of a host alone"),
+        (SftpAccount, {"user": "u", "host_key": HOST_KEY}, "neither a private key nor a password"),
+        (SftpAccount, {"user": "u", "host_key": " ", "password": CANARY}, "No host key is pinned"),
         (LocalStore, {"folder": "backups"}, "begin with /"),
         (Recipients, {"recipients": [KEYS[0].recipient]}, "one recipient is not enough"),
         (Recipients, {"recipients": [KEYS[0].recipient] * 2}, "stands here twice"),
@@ -315,7 +352,7 @@ def example(tmp_path: Path) -> str:
     """docs/blocks.example.yaml with its secrets in real files."""
     secrets = tmp_path / "secrets"
     secrets.mkdir()
-    for name in ("nas-upload-key", "nas-prune-key"):
+    for name in ("nas-upload-key", "nas-prune-key", "reader-key"):
         key = asyncssh.generate_private_key("ssh-ed25519").export_private_key()
         (secrets / name).write_bytes(key)
     signing = new_signing_key()
@@ -361,8 +398,8 @@ def test_example_applied_gives_all_that_production_of_the_policy_needs(
         for source_name, source in service.sources.items():
             if isinstance(source, PostgresSource):
                 load_server("production", service_name, source_name, source)
-            if isinstance(source, ExportSource):
-                load_export("production", service_name, source_name, source)
+            else:
+                load_tree("production", service_name, source_name, source)
     assert load_block_server("production-restore").user == "lifeboat-restore"
 
 

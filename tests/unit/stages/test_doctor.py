@@ -13,11 +13,14 @@ from support.policies import demo_policy
 from support.postgres import MAJORS
 from support.sshd import SSHD, account, running_sshd
 
+from lifeboat.adapters.hooks import HookedTree, Hooks
 from lifeboat.adapters.http_export import PlainExport
 from lifeboat.adapters.http_session import Endpoint
 from lifeboat.adapters.postgres_cluster import Cluster
 from lifeboat.adapters.store import FreeSpace
 from lifeboat.adapters.store_local import LocalTarget
+from lifeboat.adapters.tree import LiveTree
+from lifeboat.adapters.tree_local import LocalTreeTarget
 from lifeboat.errors import ConfigurationError
 from lifeboat.model.policy_environment import Environment
 from lifeboat.model.policy_sources import PostgresSource
@@ -25,11 +28,11 @@ from lifeboat.model.signed import Signer, TrustedKeys
 from lifeboat.stages.doctor import (
     Check,
     Verdict,
-    check_export,
     check_keys,
     check_next_run,
     check_server,
     check_spool,
+    check_tree,
     clock_check,
     examined,
     ok,
@@ -313,6 +316,26 @@ def test_export_that_is_given_whole_is_well_and_a_refused_one_fails() -> None:
     for reply, verdict in ((Reply(), Verdict.OK), (Reply(403), Verdict.FAILED)):
         with http_service(lambda path, headers, reply=reply: reply) as service:
             export = PlainExport(Endpoint(f"{service.url}/x"))
-            (check,) = examined("demo: main/x", check_export("demo: main/x", export))
+            (check,) = examined("demo: main/x", check_tree("demo: main/x", export))
             assert check.verdict is verdict
             assert service.url in check.message
+
+
+def test_tree_that_can_be_read_is_fine_and_an_empty_one_is_suspicious(tmp_path: Path) -> None:
+    origin = LiveTree(LocalTreeTarget(tmp_path))
+    (empty,) = check_tree("files", origin)
+    assert (empty.verdict, "holds no file" in empty.message) == (Verdict.WARNING, True)
+    (tmp_path / "file").write_bytes(b"1")
+    (found,) = check_tree("files", origin)
+    assert (found.verdict, "can be read" in found.message) == (Verdict.OK, True)
+    (gone,) = examined("files", check_tree("files", LiveTree(LocalTreeTarget(tmp_path / "gone"))))
+    assert gone.verdict is Verdict.FAILED
+
+
+def test_tree_with_hooks_is_not_frozen_for_a_question(tmp_path: Path) -> None:
+    ran = tmp_path / "ran"
+    for program, verdict in (("touch", Verdict.OK), ("no-such-program", Verdict.FAILED)):
+        hooks = Hooks((program, str(ran)), ("true",), 5.0, tmp_path / "marker")
+        (check,) = check_tree("files", HookedTree(LocalTreeTarget(tmp_path), hooks))
+        assert check.verdict is verdict
+    assert not ran.exists()
