@@ -14,6 +14,7 @@ from lifeboat.model.outcome import human_bytes
 from lifeboat.model.restore_plan import DatabaseRestore, RestorePlan, plan_restore
 from lifeboat.model.signed import TrustedKeys
 from lifeboat.stages import restore as stage
+from lifeboat.stages import restore_roles as roles_stage
 from lifeboat.stages.fetch import choose, fetch_index, read_catalog
 from lifeboat.stages.restore import RestoredDatabase
 from tasks.options import ONCE, REPEATED
@@ -50,7 +51,7 @@ def plan_from_store(
 @task(name="restore roles", **ONCE)
 def restore_roles(plan: RestorePlan, loader: Loader, server: PostgresServer) -> list[str]:
     """Create the roles that the target lacks; existing ones are left as they are."""
-    return stage.restore_roles(plan, loader, server)
+    return roles_stage.restore_roles(plan, loader, server)
 
 
 @task(name="restore", task_run_name="restore {wanted.target}", **ONCE)

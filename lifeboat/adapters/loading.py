@@ -31,9 +31,20 @@ class Loader:
     progress: Callable[[str], None] = lambda _: None
 
     def tables(
-        self, part: IndexPart, tables: Sequence[Table], server: PostgresServer, database: str, encoding: str
+        self,
+        part: IndexPart,
+        tables: Sequence[Table],
+        server: PostgresServer,
+        database: str,
+        encoding: str,
+        *,
+        note: tuple[str, str],
     ) -> None:
-        """Load these tables of a part, rows in ``encoding``; all of them are committed, or none."""
+        """Load these tables of a part, rows in ``encoding``; all of them are committed, or none.
+
+        ``note`` is a schema and a step: that the step is done goes into the schema's table ``steps`` in the same
+        transaction.
+        """
         connection = {
             "host": server.host,
             "port": server.port,
@@ -47,7 +58,7 @@ class Loader:
             **({"sslrootcert": server.tls_ca_file} if server.tls_ca_file else {}),
         }
         rows = [table.model_dump() for table in tables]
-        self._load(part, tables=rows, connection=connection, encoding=encoding)
+        self._load(part, tables=rows, connection=connection, encoding=encoding, note=note)
 
     def program(self, part: IndexPart, argv: Sequence[str], environment: dict[str, str]) -> None:
         """Feed a part's plaintext to a program."""

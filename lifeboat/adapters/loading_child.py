@@ -208,6 +208,10 @@ def load(job: dict[str, Any]) -> dict[str, Any]:
         unpacked.verify(job["name"])
         sink.finish()
         if connection is not None:
+            schema, step = job["note"]
+            connection.execute(
+                sql.SQL("INSERT INTO {}.steps VALUES ({})").format(sql.Identifier(schema), sql.Literal(step))
+            )
             connection.commit()
     return {"plain_bytes": unpacked.total}
 

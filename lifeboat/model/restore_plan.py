@@ -29,12 +29,14 @@ class DatabaseRestore:
 
 @dataclass(frozen=True)
 class RestorePlan:
-    """``fetch_bytes`` are sealed bytes to read from the store."""
+    """``fetch_bytes`` are sealed bytes to read from the store. ``owner`` is the role that gets everything, instead of
+    the backup's owners; empty: everything belongs to whom it belonged."""
 
     manifest: Manifest
     index: Index
     databases: tuple[DatabaseRestore, ...]
     with_roles: bool
+    owner: str = ""
 
     @property
     def parts(self) -> tuple[IndexPart, ...]:
@@ -60,6 +62,7 @@ def plan_restore(
     tables: Sequence[str] = (),
     new_name: str | None = None,
     with_roles: bool = False,
+    owner: str = "",
     present: Collection[str] = (),
 ) -> RestorePlan:
     """Choose databases (all when none is named) and tables (``schema.table``) of a backup, and name the targets.
@@ -90,7 +93,7 @@ def plan_restore(
             f"The target already has {', '.join(map(repr, taken))}: a restore only ever creates databases.",
             hint="Choose another name with --as, or drop the old one yourself.",
         )
-    return RestorePlan(manifest, index, restores, with_roles)
+    return RestorePlan(manifest, index, restores, with_roles, owner)
 
 
 def _refuse_bad_names(targets: Sequence[str]) -> None:
@@ -116,8 +119,13 @@ def default_name(name: str, manifest: Manifest) -> str:
 
 def incomplete_name(target: str, suffix: str) -> str:
     """What a target is called until it is whole: no application connects to it by mistake (F53)."""
-    ending = f".incomplete-{suffix}"
-    return target.encode()[: NAME_LIMIT - len(ending)].decode(errors="ignore") + ending
+    return incomplete_prefix(target) + suffix
+
+
+def incomplete_prefix(target: str) -> str:
+    """What all incomplete databases of a target begin with; six characters follow."""
+    ending = ".incomplete-"
+    return target.encode()[: NAME_LIMIT - len(ending) - 6].decode(errors="ignore") + ending
 
 
 def _database(index: Index, name: str) -> Database:

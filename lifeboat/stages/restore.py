@@ -1,40 +1,48 @@
 """Restore: databases of a backup into new databases of a server.
 
-Schema first, then the data of all tables in parallel, then indexes and constraints. Until everything is in and
-verified the database is called ``….incomplete-…``; only then does it get its name (F53). Nothing of a dump ever goes
-through psql (F54).
+Schema first, then the rows of all tables in parallel, the indexes of each as soon as its rows are in; what ties tables
+to each other comes last. Until everything is in and verified the database is called ``….incomplete-…``; only then does
+it get its name (F53). Nothing of a dump ever goes through psql (F54). A restore that died is gone on with: what is in
+and verified is not fetched again.
 """
 
 from __future__ import annotations
 
-import re
 import subprocess
-import tempfile
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
-
-import psycopg
-from psycopg import sql
 
 from lifeboat import clock
 from lifeboat.adapters.loading import Loader
 from lifeboat.adapters.postgres import PostgresServer, conninfo, server_major
+from lifeboat.adapters.postgres_objects import objects_present
 from lifeboat.errors import RestoreFailed, RestoreRefused
-from lifeboat.model.index import Database, DatabaseSetting, Index
-from lifeboat.model.restore_plan import DatabaseRestore, RestorePlan, incomplete_name
-from lifeboat.model.roles_script import role_statements
-from lifeboat.stages.voyage import random_suffix
+from lifeboat.model.index import Index, IndexPart
+from lifeboat.model.restore_plan import DatabaseRestore, RestorePlan
+from lifeboat.model.restore_toc import PostData, parse_toc, plan_post_data
+from lifeboat.stages.database_properties import name_database
+from lifeboat.stages.incomplete_database import (
+    PRE_DATA,
+    REST,
+    REST_BEGUN,
+    SCHEMA,
+    IncompleteDatabase,
+    incomplete_database,
+    part_step,
+)
+from lifeboat.stages.private_folder import private_folder
 
-# What ties a table to others; left out when only some tables are restored.
-_TIES = ("FK CONSTRAINT", "TRIGGER", "EVENT TRIGGER", "MATERIALIZED VIEW DATA", "PUBLICATION", "SUBSCRIPTION")
+LARGE = 32 * 2**20
+"""Plain bytes of a part above which its indexes are worth more than one process."""
+_RESTORE = ("--exit-on-error", "--no-password", "--no-tablespaces", "--format=custom")
 
 
 @dataclass(frozen=True)
 class RestoredDatabase:
-    """One database, back under ``target``. ``seconds`` from creating it to naming it."""
+    """One database, back under ``target``. ``seconds`` from creating it to naming it; ``resumed`` parts were there from
+    an earlier attempt."""
 
     name: str
     target: str
@@ -42,60 +50,47 @@ class RestoredDatabase:
     rows: int
     seconds: float
     findings: tuple[str, ...]
-
-
-def restore_roles(plan: RestorePlan, loader: Loader, server: PostgresServer) -> list[str]:
-    """Create the roles of the backup that the server lacks. Returns findings; raises ``RestoreFailed``."""
-    part = plan.index.part(plan.index.globals_part)
-    with _private_folder() as folder, server.connect() as session:
-        path = Path(folder) / "roles.sql"
-        loader.file(part, path)
-        existing = {str(row[0]) for row in session.execute("SELECT rolname FROM pg_roles").fetchall()}
-        wanted, left = role_statements(
-            path.read_text(), existing=existing, bootstrap=plan.index.bootstrap_role
-        )
-        for statement in wanted:
-            try:
-                session.execute(statement.text.encode())
-            except psycopg.Error as error:
-                raise RestoreFailed(f"Role {statement.role!r}: {' '.join(str(error).split())}") from None
-    created = sorted({statement.role for statement in wanted} - existing)
-    findings = [f"role {name!r} was created without a password: issue a new one" for name in created]
-    return findings + ([f"roles that existed were left as they are: {', '.join(left)}"] if left else [])
+    resumed: int = 0
 
 
 def restore_database(
     plan: RestorePlan, wanted: DatabaseRestore, loader: Loader, server: PostgresServer, *, jobs: int
 ) -> RestoredDatabase:
-    """Bring one database back. On any failure the target keeps its ``.incomplete-`` name; raises ``LifeboatError``."""
+    """Bring one database back, or go on with an attempt that died.
+
+    On any failure the target keeps its ``.incomplete-`` name; raises ``LifeboatError``.
+    """
     watch = clock.Stopwatch()
-    name = incomplete_name(wanted.target, random_suffix())
     with server.connect() as session:
         major = server_major(session)
-        _refuse_other_major(plan.index, major, server)
-        _create(session, name, wanted.source)
-    with _private_folder() as folder:
-        archive = Path(folder) / "schema"
-        loader.file(plan.index.part(wanted.source.schema_part), archive)
-        _pg_restore(server, major, name, "--section=pre-data", str(archive))
-        _load_data(plan, wanted, loader, server, name, major, jobs)
-        selection = _selection(server, major, archive) if wanted.partial else ()
-        _pg_restore(server, major, name, "--section=post-data", f"--jobs={jobs}", *selection, str(archive))
-    findings = _finish(server, wanted, name)
+    _refuse_other_major(plan.index, major, server)
+    with incomplete_database(server, wanted, plan.index.backup_id, options=plan.owner) as building:
+        resumed = sum(part_step(number) in building.steps for number in wanted.parts)
+        with private_folder() as folder:
+            work = _Work(plan, wanted, loader, server, building, major, folder, jobs)
+            work.carry_out()
+        findings = name_database(server, wanted.source, building.name, wanted.target, owner=plan.owner)
     return RestoredDatabase(
         name=wanted.source.name,
         target=wanted.target,
         tables=len(wanted.tables),
         rows=sum(table.rows for table in wanted.tables),
         seconds=watch.seconds(),
-        findings=tuple(findings),
+        findings=(*findings, *_notes(plan, wanted, building)),
+        resumed=resumed,
     )
 
 
-def _private_folder() -> tempfile.TemporaryDirectory[str]:
-    """In memory where the host offers it: the schema archive is all that is ever decrypted to a file."""
-    memory = Path("/dev/shm")  # noqa: S108 - a folder of mode 0700 is made below it
-    return tempfile.TemporaryDirectory(prefix="lifeboat-", dir=memory if memory.is_dir() else None)
+def _notes(plan: RestorePlan, wanted: DatabaseRestore, building: IncompleteDatabase) -> list[str]:
+    notes = []
+    if wanted.partial:
+        notes.append("only some tables: foreign keys, triggers and sequence values were left out")
+    if plan.owner:
+        notes.append(f"everything belongs to {plan.owner!r}; owners and grants of the backup were left out")
+    if building.leftovers:
+        left = ", ".join(map(repr, building.leftovers))
+        notes.append(f"other restores left {left} behind: drop what nobody looks at any more")
+    return notes
 
 
 def _refuse_other_major(index: Index, major: int, server: PostgresServer) -> None:
@@ -106,175 +101,133 @@ def _refuse_other_major(index: Index, major: int, server: PostgresServer) -> Non
         )
 
 
-def _create(session: psycopg.Connection[tuple[object, ...]], name: str, source: Database) -> None:
-    properties = source.properties
-    statement = sql.SQL("CREATE DATABASE {} TEMPLATE template0 ENCODING {} LC_COLLATE {} LC_CTYPE {}").format(
-        sql.Identifier(name),
-        sql.Literal(properties.encoding),
-        sql.Literal(properties.collate),
-        sql.Literal(properties.ctype),
-    )
-    if properties.locale_provider == "i" and properties.locale:
-        statement += sql.SQL(" LOCALE_PROVIDER icu ICU_LOCALE {}").format(sql.Literal(properties.locale))
-    elif properties.locale_provider == "b" and properties.locale:
-        statement += sql.SQL(" LOCALE_PROVIDER builtin BUILTIN_LOCALE {}").format(
-            sql.Literal(properties.locale)
-        )
-    try:
-        session.execute(statement)
-    except psycopg.Error as error:
-        raise RestoreFailed(
-            f"The database for {source.name!r} could not be created: {' '.join(str(error).split())}",
-            hint="The target needs the locale of the source and the right to create databases.",
-        ) from None
+@dataclass(frozen=True)
+class _Work:
+    """One database on its way from its parts into ``building``; ``folder`` is private and in memory."""
 
+    plan: RestorePlan
+    wanted: DatabaseRestore
+    loader: Loader
+    server: PostgresServer
+    building: IncompleteDatabase
+    major: int
+    folder: Path
+    jobs: int
 
-def _load_data(
-    plan: RestorePlan,
-    wanted: DatabaseRestore,
-    loader: Loader,
-    server: PostgresServer,
-    name: str,
-    major: int,
-    jobs: int,
-) -> None:
-    """All parts of the database, ``jobs`` at once, the largest first."""
-    parts = sorted((plan.index.part(number) for number in wanted.parts), key=lambda part: -part.plain_bytes)
-    with ThreadPoolExecutor(max_workers=jobs) as pool:
-        futures = [
-            pool.submit(
-                loader.tables,
+    @property
+    def archive(self) -> Path:
+        return self.folder / "schema"
+
+    def carry_out(self) -> None:
+        """Whatever of it is not done yet."""
+        self.loader.file(self.plan.index.part(self.wanted.source.schema_part), self.archive)
+        if not self.building.loaded and PRE_DATA not in self.building.steps:
+            self._pg_restore("--section=pre-data")
+            self.building.done(PRE_DATA)
+        post_data = self._post_data()
+        if not self.building.loaded:
+            self._make("at once", post_data.at_once)
+            self._load(post_data)
+            self.building.set_loaded()
+            post_data = PostData((), {}, post_data.last)
+        self._make_last(post_data)
+
+    def _make_last(self, post_data: PostData) -> None:
+        early = [line for lines in post_data.after_part.values() for line in lines]
+        self._make("last", (*post_data.at_once, *early, *post_data.last), jobs=self.jobs)
+
+    def _load(self, post_data: PostData) -> None:
+        """The parts that are not in yet, ``jobs`` at once, the largest first."""
+        todo: list[tuple[IndexPart, Callable[[], None]]] = []
+        for number in self.wanted.parts:
+            part = self.plan.index.part(number)
+            todo.append((part, lambda part=part: self._load_part(part, post_data)))  # type: ignore[misc]
+        if not self.wanted.partial and REST not in self.building.steps:
+            todo.append((self.plan.index.part(self.wanted.source.rest_part), self._load_rest))
+        todo.sort(key=lambda item: -item[0].plain_bytes)
+        with ThreadPoolExecutor(max_workers=self.jobs) as pool:
+            futures: list[Future[None]] = [pool.submit(work) for _, work in todo]
+            try:
+                for future in futures:
+                    future.result()
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+
+    def _load_part(self, part: IndexPart, post_data: PostData) -> None:
+        """Its tables, and then their indexes."""
+        if part_step(part.number) not in self.building.steps:
+            self.loader.tables(
                 part,
-                [table for table in wanted.tables if table.part == part.number],
-                server,
-                name,
-                wanted.source.properties.encoding,
+                [table for table in self.wanted.tables if table.part == part.number],
+                self.server,
+                self.building.name,
+                self.wanted.source.properties.encoding,
+                note=(SCHEMA, part_step(part.number)),
             )
-            for part in parts
+        lines = post_data.after_part.get(part.number, ())
+        parallel = self.jobs if part.plain_bytes >= LARGE and len(lines) > 1 else 1
+        self._make(f"part-{part.number}", lines, jobs=parallel)
+
+    def _load_rest(self) -> None:
+        # Large objects cannot be loaded over what is there: an attempt that died in here begins anew.
+        self.building.done(REST_BEGUN)
+        argv = [
+            self.server.program("pg_restore", self.major),
+            *self._options(),
+            "--section=data",
+            f"--dbname={conninfo(self.building.name)}",
         ]
-        if not wanted.partial:
-            rest = plan.index.part(wanted.source.rest_part)
-            argv = [
-                server.program("pg_restore", major),
-                *_RESTORE,
-                "--section=data",
-                f"--dbname={conninfo(name)}",
-            ]
-            futures.append(pool.submit(loader.program, rest, argv, server.environment()))
-        for future in futures:
-            future.result()
+        part = self.plan.index.part(self.wanted.source.rest_part)
+        self.loader.program(part, argv, self.server.environment())
+        self.building.done(REST)
 
-
-_RESTORE = ("--exit-on-error", "--no-password", "--no-tablespaces", "--format=custom")
-
-
-def _pg_restore(server: PostgresServer, major: int, database: str, *arguments: str) -> None:
-    argv = [server.program("pg_restore", major), *_RESTORE, f"--dbname={conninfo(database)}", *arguments]
-    done = subprocess.run(argv, env=server.environment(), capture_output=True, check=False)
-    if done.returncode != 0:
-        raise RestoreFailed(
-            f"pg_restore {arguments[0]} into {database!r}: {done.stderr.decode(errors='replace').strip()}",
-            hint="The database keeps its .incomplete- name; drop it when you have looked.",
+    def _post_data(self) -> PostData:
+        with self.server.connect(self.building.name) as session:
+            present = objects_present(session)
+        # Verbosely, what an entry needs is told, and entries of all sections; else only those of one.
+        entries = parse_toc(self._listing("--verbose"))
+        wanted = {entry.number for entry in parse_toc(self._listing("--section=post-data"))}
+        return plan_post_data(
+            entries,
+            [entry for entry in entries if entry.number in wanted],
+            self.wanted.tables,
+            partial=self.wanted.partial,
+            present=present,
         )
 
+    def _listing(self, option: str) -> str:
+        argv = [self.server.program("pg_restore", self.major), "--list", option, str(self.archive)]
+        # Bytes that are no UTF-8 (names of an SQL_ASCII database) go through as they are.
+        return subprocess.run(argv, capture_output=True, check=True).stdout.decode(errors="surrogateescape")
 
-def _selection(server: PostgresServer, major: int, archive: Path) -> tuple[str, ...]:
-    """A list file of the archive's entries without what ties tables to others."""
-    argv = [server.program("pg_restore", major), "--list", str(archive)]
-    # Bytes that are no UTF-8 (names of an SQL_ASCII database) go through as they are.
-    listing = subprocess.run(argv, capture_output=True, check=True).stdout.decode(errors="surrogateescape")
-    kept = [line for line in listing.split("\n") if not _is_tie(line)]
-    path = archive.with_name("list")
-    path.write_bytes("\n".join(kept).encode(errors="surrogateescape"))
-    return (f"--use-list={path}",)
+    def _make(self, name: str, lines: Sequence[str], *, jobs: int = 1) -> None:
+        """Make the entries of these lines, in their order or several at once."""
+        if not lines:
+            return
+        path = self.folder / f"{name} list"
+        path.write_bytes("\n".join(lines).encode(errors="surrogateescape"))
+        # Without --section: a comment counts to that of the entry before it, and at the top of a list to none.
+        self._pg_restore(f"--use-list={path}", f"--jobs={jobs}")
 
-
-def _is_tie(line: str) -> bool:
-    # A comment on a foreign key says no more than "on a constraint": the comments on all of them go.
-    on_constraint = " COMMENT " in line and " CONSTRAINT " in line
-    return on_constraint or any(f" {tie} " in line for tie in _TIES)
-
-
-def _finish(server: PostgresServer, wanted: DatabaseRestore, name: str) -> list[str]:
-    """Give the database its properties, and last of all its name."""
-    try:
-        findings = _give_properties(server, wanted, name)
-    except psycopg.Error as error:
-        raise RestoreFailed(
-            f"{name!r} is restored, but could not become {wanted.target!r}: {' '.join(str(error).split())}",
-            hint="The database keeps its .incomplete- name; rename it yourself when you have looked.",
-        ) from None
-    if wanted.partial:
-        findings.append("only some tables: foreign keys, triggers and sequence values were left out")
-    return findings
-
-
-def _give_properties(server: PostgresServer, wanted: DatabaseRestore, name: str) -> list[str]:
-    findings = []
-    with server.connect() as session:
-        roles = {str(row[0]) for row in session.execute("SELECT rolname FROM pg_roles").fetchall()}
-        for statement, needs in _property_statements(wanted.source, name):
-            missing = [role for role in needs if role not in roles]
-            if missing:
-                findings.append(
-                    f"role {missing[0]!r} does not exist here: {statement.as_string(session)} was left out"
-                )
-                continue
-            session.execute(statement)
-        session.execute(
-            sql.SQL("ALTER DATABASE {} RENAME TO {}").format(
-                sql.Identifier(name), sql.Identifier(wanted.target)
+    def _pg_restore(self, *options: str) -> None:
+        argv = [
+            self.server.program("pg_restore", self.major),
+            *self._options(),
+            f"--dbname={conninfo(self.building.name)}",
+            *options,
+            str(self.archive),
+        ]
+        done = subprocess.run(argv, env=self.server.environment(), capture_output=True, check=False)
+        if done.returncode != 0:
+            raise RestoreFailed(
+                f"pg_restore into {self.building.name!r}: {done.stderr.decode(errors='replace').strip()}",
+                hint="Mend the cause and restore again: what is in is not fetched again. Or drop the database.",
             )
-        )
-    return findings
 
-
-def _property_statements(source: Database, name: str) -> list[tuple[sql.Composed, Sequence[str]]]:
-    """Owner, settings, grants, comment: what no dump of a database holds, with the roles each needs."""
-    database, properties = sql.Identifier(name), source.properties
-    statements: list[tuple[sql.Composed, Sequence[str]]] = [
-        (
-            sql.SQL("ALTER DATABASE {} OWNER TO {}").format(database, sql.Identifier(properties.owner)),
-            [properties.owner],
-        )
-    ]
-    if properties.connection_limit != -1:
-        limit = sql.Literal(properties.connection_limit)
-        statements.append((sql.SQL("ALTER DATABASE {} CONNECTION LIMIT {}").format(database, limit), []))
-    if properties.comment is not None:
-        statements.append(
-            (sql.SQL("COMMENT ON DATABASE {} IS {}").format(database, sql.Literal(properties.comment)), [])
-        )
-    for setting in properties.settings:
-        value = sql.SQL(" SET {} = {}").format(sql.Identifier(setting.name), _setting_value(setting))
-        if setting.role is None:
-            statements.append((sql.SQL("ALTER DATABASE {}").format(database) + value, []))
-        else:
-            head = sql.SQL("ALTER ROLE {} IN DATABASE {}").format(sql.Identifier(setting.role), database)
-            statements.append((head + value, [setting.role]))
-    if properties.grants is not None:
-        everyone = sql.SQL("PUBLIC, {}").format(sql.Identifier(properties.owner))
-        revoke = sql.SQL("REVOKE ALL ON DATABASE {} FROM {}").format(database, everyone)
-        statements.append((revoke, [properties.owner]))
-        for grant in properties.grants:
-            who = sql.Identifier(grant.grantee) if grant.grantee else sql.SQL("PUBLIC")
-            option = sql.SQL(" WITH GRANT OPTION") if grant.grantable else sql.SQL("")
-            privilege = sql.SQL(cast(Any, grant.privilege))  # a keyword, from the server's own aclexplode
-            statement = sql.SQL("GRANT {} ON DATABASE {} TO {}").format(privilege, database, who) + option
-            statements.append((statement, [grant.grantee] if grant.grantee else []))
-    return statements
-
-
-_LISTS = ("local_preload_libraries", "search_path", "session_preload_libraries", "temp_tablespaces")
-_LIST_ITEM = re.compile(r'"((?:[^"]|"")*)"|([^",\s][^",]*)')
-
-
-def _setting_value(setting: DatabaseSetting) -> sql.Composable:
-    """A list of names is stored with its quotes; given back as one string it would be one name, as pg_dump knows."""
-    if setting.name.lower() not in _LISTS:
-        return sql.Literal(setting.value)
-    items = [quoted.replace('""', '"') or bare.strip() for quoted, bare in _LIST_ITEM.findall(setting.value)]
-    return sql.SQL(", ").join(map(sql.Literal, items or [""]))
+    def _options(self) -> tuple[str, ...]:
+        owner = ("--no-owner", "--no-privileges", f"--role={self.plan.owner}") if self.plan.owner else ()
+        return (*_RESTORE, *owner)
 
 
 def databases_present(server: PostgresServer) -> list[str]:

@@ -62,13 +62,13 @@ def test_a_target_that_appears_meanwhile_is_not_written_to(
     ship: Ship, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ship.backup()
-    original = restore._load_data
+    original = restore._Work.carry_out
 
-    def load_data(*arguments: object) -> None:
+    def carry_out(work: restore._Work) -> None:
         run(ship.server, "postgres", "CREATE DATABASE back")
-        original(*arguments)  # type: ignore[arg-type]
+        original(work)
 
-    monkeypatch.setattr(restore, "_load_data", load_data)
+    monkeypatch.setattr(restore._Work, "carry_out", carry_out)
 
     with pytest.raises(RestoreFailed, match="back"):
         ship.restore(databases=["shop"], new_name="back")
@@ -152,13 +152,13 @@ def test_a_server_that_crashes_during_a_restore_leaves_no_database_with_its_name
     run(server, "shop", "CREATE TABLE t AS SELECT n FROM generate_series(1, 1000) n")
     ship = make_ship(server, tmp_path, "shop")
     ship.backup()
-    original = restore._finish
+    original = restore.name_database
 
-    def finish(*arguments: object) -> list[str]:
+    def name_database(*arguments: object, **options: object) -> list[str]:
         cluster.stop(signal.SIGQUIT)
-        return original(*arguments)  # type: ignore[arg-type]
+        return original(*arguments, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(restore, "_finish", finish)
+    monkeypatch.setattr(restore, "name_database", name_database)
 
     with pytest.raises(LifeboatError):
         ship.restore(databases=["shop"], new_name="back")

@@ -7,6 +7,7 @@ function is wrapped from outside, and the process ends itself before or after th
 from __future__ import annotations
 
 import importlib
+import itertools
 import os
 import pickle
 import signal
@@ -27,9 +28,15 @@ STEPS = {
     "commit": "lifeboat.stages.publish:_commit",
     "record": "lifeboat.stages.prune:_write_record",
     "delete": "lifeboat.stages.prune:_delete_object",
-    "create": "lifeboat.stages.restore:_create",
-    "load": "lifeboat.stages.restore:_load_data",
-    "finish": "lifeboat.stages.restore:_finish",
+    "create": "lifeboat.stages.incomplete_database:create_database",
+    "pg_restore": "lifeboat.stages.restore:_Work._pg_restore",
+    "part": "lifeboat.stages.restore:_Work._load_part",
+    "second part": "lifeboat.stages.restore:_Work._load_part",
+    "rest": "lifeboat.stages.restore:_Work._load_rest",
+    "load": "lifeboat.stages.restore:_Work._load",
+    "loaded": "lifeboat.stages.incomplete_database:IncompleteDatabase.set_loaded",
+    "last": "lifeboat.stages.restore:_Work._make_last",
+    "name": "lifeboat.stages.restore:name_database",
 }
 
 
@@ -53,10 +60,17 @@ def torn(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def arm(step: str, moment: str) -> None:
     module_name, name = STEPS[step].split(":")
+    *owners, name = name.split(".")
     module = importlib.import_module(module_name)
+    for owner in owners:
+        module = getattr(module, owner)
     original = getattr(module, name)
 
+    calls = itertools.count(1)
+
     def wrapped(*args: Any, **kwargs: Any) -> Any:
+        if step.startswith("second ") and next(calls) == 1:
+            return original(*args, **kwargs)
         if moment == "before":
             die()
         if moment == "middle":

@@ -18,7 +18,7 @@ from lifeboat.adapters.postgres import PostgresServer
 from lifeboat.adapters.spool import Spool
 from lifeboat.adapters.store import ObjectStat, StoreTarget
 from lifeboat.model.catalog import Catalog
-from lifeboat.model.index import Index
+from lifeboat.model.index import Index, IndexPart
 from lifeboat.model.manifest import ChainLink, Manifest, PolicyReference
 from lifeboat.model.policy_environment import Environment
 from lifeboat.model.restore_plan import RestorePlan, plan_restore
@@ -30,6 +30,7 @@ from lifeboat.stages.direct import take_backup
 from lifeboat.stages.fetch import choose, fetch_index, read_catalog
 from lifeboat.stages.keygen import new_identity, new_signing_key
 from lifeboat.stages.publish import Published
+from lifeboat.stages.restore_roles import restore_roles
 from lifeboat.stages.voyage import Keys, ServerVoyage, Voyage, new_run_id
 
 
@@ -156,6 +157,22 @@ class Hull:
         return dataclasses.replace(self, **changes)
 
 
+class Noting(Loader):
+    """A loader that notes what it fetches."""
+
+    fetched: list[str]
+
+    @classmethod
+    def over(cls, loader: Loader, fetched: list[str]) -> Noting:
+        noting = cls(**{field.name: getattr(loader, field.name) for field in dataclasses.fields(loader)})
+        object.__setattr__(noting, "fetched", fetched)
+        return noting
+
+    def _load(self, part: IndexPart, **how: Any) -> None:
+        self.fetched.append(part.name)
+        super()._load(part, **how)
+
+
 @dataclass(kw_only=True)
 class Ship(Hull):
     """A PostgreSQL server; ``backup`` and ``restore`` as often as a test likes."""
@@ -202,13 +219,17 @@ class Ship(Hull):
         *,
         server: PostgresServer | None = None,
         identity: str | None = None,
+        fetched: list[str] | None = None,
         **choice: object,
     ) -> list[restore.RestoredDatabase]:
+        """``fetched`` takes the names of the parts that were fetched."""
         target = server or self.server
         plan = self.plan(backup_id, **choice)
         with self.loader(identity) as loader:
+            if fetched is not None:
+                loader = Noting.over(loader, fetched)
             if plan.with_roles:
-                restore.restore_roles(plan, loader, target)
+                restore_roles(plan, loader, target)
             return [
                 restore.restore_database(plan, wanted, loader, target, jobs=2) for wanted in plan.databases
             ]
