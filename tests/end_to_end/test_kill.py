@@ -198,7 +198,7 @@ def parts_of_tables(ship: Ship) -> set[str]:
 
 def test_restore_that_died_with_half_its_parts_in_fetches_the_other_half(ship: Ship) -> None:
     """Killed at the second part: the first one stays where it is."""
-    run_and_die(ship, "restore", "second part", "before", databases=["fleet"], new_name="back")
+    run_and_die(ship, "restore", "second part", "before", databases=["fleet"], new_name="back", jobs=1)
 
     fetched: list[str] = []
     (restored,) = ship.restore(databases=["fleet"], new_name="back", fetched=fetched)

@@ -220,6 +220,7 @@ class Ship(Hull):
         server: PostgresServer | None = None,
         identity: str | None = None,
         fetched: list[str] | None = None,
+        jobs: int = 2,
         **choice: object,
     ) -> list[restore.RestoredDatabase]:
         """``fetched`` takes the names of the parts that were fetched."""
@@ -231,5 +232,5 @@ class Ship(Hull):
             if plan.with_roles:
                 restore_roles(plan, loader, target)
             return [
-                restore.restore_database(plan, wanted, loader, target, jobs=2) for wanted in plan.databases
+                restore.restore_database(plan, wanted, loader, target, jobs=jobs) for wanted in plan.databases
             ]
