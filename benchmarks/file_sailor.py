@@ -22,9 +22,10 @@ from lifeboat.adapters.tree import LiveTree
 from lifeboat.adapters.tree_local import LocalTreeTarget
 from lifeboat.model.manifest import PolicyReference
 from lifeboat.model.policy_sources import FilesSource
+from lifeboat.model.restore_choice import choose
 from lifeboat.model.signed import Signer, TrustedKeys
 from lifeboat.stages.direct import take_tree_backup
-from lifeboat.stages.fetch import choose, fetch_tree_index, read_catalog
+from lifeboat.stages.fetch import fetch_tree_index, read_catalog
 from lifeboat.stages.restore_tree import restore_tree
 from lifeboat.stages.voyage import Keys, TreeVoyage, new_run_id
 

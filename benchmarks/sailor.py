@@ -21,11 +21,12 @@ from lifeboat.adapters.postgres import PostgresServer
 from lifeboat.adapters.spool import Spool
 from lifeboat.adapters.store_sftp import SftpTarget
 from lifeboat.model.manifest import PolicyReference
+from lifeboat.model.restore_choice import choose
 from lifeboat.model.restore_plan import plan_restore
 from lifeboat.model.signed import Signer, TrustedKeys
 from lifeboat.stages import restore
 from lifeboat.stages.direct import take_backup
-from lifeboat.stages.fetch import choose, fetch_index, read_catalog
+from lifeboat.stages.fetch import fetch_index, read_catalog
 from lifeboat.stages.voyage import Keys, ServerVoyage, new_run_id
 
 ENVIRONMENT, SERVICE, SOURCE = "demo", "main", "databases"

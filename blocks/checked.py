@@ -6,6 +6,8 @@ The UI knows only a block's JSON Schema, so a document that nobody can use may w
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
+from contextvars import ContextVar
 from typing import Self, TypeVar, cast
 
 from prefect.blocks.core import Block
@@ -48,11 +50,20 @@ class CheckedBlock(Block):
 AnyBlock = TypeVar("AnyBlock", bound=CheckedBlock)
 
 
+found_offline: ContextVar[Mapping[tuple[type[CheckedBlock], str], CheckedBlock] | None] = ContextVar(
+    "found_offline", default=None
+)
+"""Blocks that were read from a file, by kind and name; then no server is asked."""
+
+
 def find_block(kind: type[AnyBlock], name: str) -> AnyBlock | None:
     """The block of that kind and name, or None if the server has none.
 
     Raises ``ConfigurationError`` when there is one that cannot be used, with every reason.
     """
+    offline = found_offline.get()
+    if offline is not None:
+        return cast(AnyBlock | None, offline.get((kind, name)))
     try:
         # In a synchronous caller, as all of ours are, load() returns no coroutine.
         return cast(AnyBlock, kind.load(name))

@@ -65,6 +65,12 @@ class PostgresServer(CheckedBlock):
         description="Database to connect to for what concerns the whole server.",
     )
 
+    environment: str | None = Field(
+        default=None,
+        description="The environment that the server belongs to, for a target of restores whose block is not called "
+        "after it.",
+    )
+
     def server(self) -> postgres.PostgresServer:
         """The server as the stages know it; they ask for its password at every sign-in (sources §4.13)."""
         return postgres.PostgresServer(

@@ -206,10 +206,11 @@ def tell(number: int, outcomes: list[SourceOutcome]) -> None:
 
 def restore_documents(folder: Path, documents: Path, policy: str) -> None:
     """Bring the newest backup of the files back, and compare; raises ``RestoreFailed`` when anything differs."""
-    from flows.restore import restore_files
+    from flows.restore import restore
 
-    restored = restore_files("demo", "main", "documents", str(folder / "restored documents"), policy=policy)
-    if unlike := difference(documents, restored.folder, but=".tmp"):
+    target = folder / "restored documents"
+    (restored,) = restore("demo", ["main/documents"], folder=str(target), policy=policy)
+    if unlike := difference(documents, target, but=".tmp"):
         raise RestoreFailed(f"Restored files differ from their originals: {', '.join(unlike)}")
     say(
         f"{restored.files} files restored in {restored.seconds:.1f} s: contents, names to the byte, modes, times and "
@@ -232,7 +233,7 @@ def sail(folder: Path) -> None:
         os.environ["LIFEBOAT_IDENTITY_FILE"] = str(register_blocks(folder, postgres, store))
         say("Blocks registered. The identity that opens backups is a file on this host, in no block.")
         from flows.backup import backup_environment
-        from flows.restore import restore_databases
+        from flows.restore import restore
 
         for number, work in enumerate((None, A_DAY_OF_WORK), start=1):
             if work:
@@ -240,12 +241,12 @@ def sail(folder: Path) -> None:
                 a_day_of_paperwork(documents)
                 say("A day of work: rows inserted, updated and deleted, files too.")
             tell(number, backup_environment("demo", policy=policy))
-        restored = restore_databases(
-            "demo", "main", "databases", target="demo-main-databases", databases=["shop", "fleet", "archive 2024"],
+        restored = restore(
+            "demo", ["main/databases"], "demo-main-databases", databases=["shop", "fleet", "archive 2024"],
             with_roles=True, policy=policy,
         )  # fmt: skip
         say(f"Restored in {sum(done.seconds for done in restored):.1f} s. Compared byte for byte:")
-        compare(postgres.server, {done.name: done.target for done in restored})
+        compare(postgres.server, {done.what: done.target for done in restored})
         restore_documents(folder, documents, policy)
         _show(folder)
         say(f"The runs, as the UI shows them: {ui}/v2/runs")

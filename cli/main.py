@@ -15,7 +15,7 @@ from typer.main import get_command
 from cli import commands_keys, commands_policy
 from cli.commands_backup import backup
 from cli.commands_doctor import doctor
-from cli.commands_files import files, restore_files
+from cli.commands_files import files
 from cli.commands_list import list_backups, show
 from cli.commands_restore import restore
 from cli.commands_retention import retention
@@ -43,7 +43,6 @@ app.command("list")(list_backups)
 app.command()(show)
 app.command()(retention)
 app.command()(restore)
-app.command("restore-files")(restore_files)
 app.command()(files)
 app.command()(status)
 app.command()(doctor)

@@ -67,8 +67,8 @@ def _backup(name: str, environment: Environment, policy_name: str) -> dict[str, 
 def _restore(name: str, environment: Environment, policy_name: str) -> dict[str, Any]:
     return {
         "name": name,
-        "description": f"Bring databases of {name} back under new names. Started by people, never by a schedule.",
-        "entrypoint": "flows.restore.restore_databases",
+        "description": f"Bring databases and files of {name} back. Started by people, never by a schedule.",
+        "entrypoint": "flows.restore.restore",
         "tags": [f"env:{name}", "kind:restore"],
         "parameters": {"environment": name, "policy": policy_name},
         "work_pool": {"name": environment.restore_work_pool},

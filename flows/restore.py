@@ -1,110 +1,93 @@
-"""Restore: databases of a backup into new databases of a server, files into a new folder; all of it verified."""
+"""Restore: plan, approve where something live is touched, bring back; all of it verified."""
 
 from __future__ import annotations
 
 import datetime as dt
+from pathlib import Path
 
 from prefect import flow
 from prefect.runtime import flow_run
 
-from blocks.harbour import load_block_server
-from lifeboat.stages.restore import RestoredDatabase
-from lifeboat.stages.restore_tree import RestoredTree
-from tasks.restore import plan_from_store, report_restore, restore_database, restore_roles
-from tasks.restore_board import restore_aboard
-from tasks.restore_files import choose_tree, report_files, restore_into
+from lifeboat.adapters.policy_file import read_policy
+from lifeboat.model.restore_choice import Point
+from lifeboat.model.restore_outcome import RestoreOutcome, approval_wanted
+from lifeboat.stages.restoration import RestoreOrder
+from tasks.progress import ProgressBoard
+from tasks.restore import carry_out, plan, raise_if_failed, report, show_plan, wait_for_approval
+from tasks.restore_board import loader_aboard, open_places
 
 
 def _run_name() -> str:
     parameters = flow_run.parameters
-    what = ", ".join(parameters["databases"] or ["all databases"])
-    source = f"{parameters['environment']} {parameters['service']}/{parameters['source']}"
-    return f"{source} {what} into {parameters['target']}"
+    what = ", ".join(parameters.get("sources") or ["everything"])
+    verb = "plan of" if parameters.get("dry_run") else "restore of"
+    return f"{verb} {parameters['environment']} {what}"
 
 
-@flow(name="restore-databases", flow_run_name=_run_name)
-def restore_databases(
+@flow(name="restore", flow_run_name=_run_name)
+def restore(
     environment: str,
-    service: str,
-    source: str,
-    target: str,
+    sources: list[str] | None = None,
+    server: str = "",
+    folder: str = "",
+    backup: str | None = None,
+    run: str | None = None,
+    at: dt.datetime | None = None,
+    newest_of_each: bool = False,
     databases: list[str] | None = None,
     tables: list[str] | None = None,
-    backup: str | None = None,
-    at: dt.datetime | None = None,
+    paths: list[str] | None = None,
     new_name: str | None = None,
+    replace: bool = False,
     with_roles: bool = False,
-    target_environment: str | None = None,
+    owner: str = "",
+    dry_run: bool = False,
+    approval: str = "",
     policy: str = "digital-automotive",
     jobs: int = 2,
-) -> list[RestoredDatabase]:
-    """Bring databases back under new names; existing ones are never touched.
+) -> list[RestoreOutcome]:
+    """Bring back databases and files of an environment; nothing that exists is touched unless it is to be replaced.
 
     Args:
-        environment: Whose backup, by its name in the policy.
-        service: The service of the source.
-        source: The source.
-        target: Name of the postgres-server block to restore into.
+        environment: Whose backups, by its name in the policy.
+        sources: Sources as service/source; everything of one run when empty.
+        server: The postgres-server block to restore databases into.
+        folder: The folder of the restore host to make for files; its name appears when everything is in it.
+        backup: A backup id. Left out, like run and at: the newest good one.
+        run: A run id, for the backups that one run took together.
+        at: The newest good backup whose data is not younger than this.
+        newest_of_each: Take each source's newest good backup, even if they are of different runs.
         databases: Databases to bring back; all of them when empty.
         tables: Only these tables (schema.table) of one database.
-        backup: A backup id; the newest good one when empty.
-        at: The newest good backup whose data is not younger than this.
-        new_name: The new database's name; <database>-restored-<day> when empty.
-        with_roles: Also create the roles that the target lacks.
-        target_environment: The target's environment, when it is another one; the policy must allow the pair.
-        policy: A shipped policy's name, or the path of a policy file.
-        jobs: Tables loaded, and indexes built, at the same time.
-    """
-    with restore_aboard(environment, service, source, target_environment, policy) as deck:
-        server = load_block_server(target)
-        plan = plan_from_store(
-            environment, deck.chain, deck.loader, deck.trusted, server,
-            backup=backup, at=at, databases=databases or [], tables=tables or [], new_name=new_name,
-            with_roles=with_roles,
-        )  # fmt: skip
-        if with_roles:
-            restore_roles(plan, deck.loader, server)
-        restored = [restore_database(plan, wanted, deck.loader, server, jobs) for wanted in plan.databases]
-        report_restore(deck.chain, plan, restored)
-        return restored
-
-
-def _files_run_name() -> str:
-    parameters = flow_run.parameters
-    what = ", ".join(parameters["paths"] or ["all files"])
-    source = f"{parameters['environment']} {parameters['service']}/{parameters['source']}"
-    return f"{source} {what} into {parameters['folder']}"
-
-
-@flow(name="restore-files", flow_run_name=_files_run_name)
-def restore_files(
-    environment: str,
-    service: str,
-    source: str,
-    folder: str,
-    paths: list[str] | None = None,
-    backup: str | None = None,
-    at: dt.datetime | None = None,
-    policy: str = "digital-automotive",
-    jobs: int = 3,
-) -> RestoredTree:
-    """Bring files back into a folder of the restore host that does not exist yet.
-
-    Args:
-        environment: Whose backup, by its name in the policy.
-        service: The service of the source.
-        source: The source.
-        folder: The folder to make; its name appears when everything is in it.
         paths: Glob patterns of files and folders below the top of the source; all of them when empty.
-        backup: A backup id; the newest good one when empty.
-        at: The newest good backup whose data is not younger than this.
+        new_name: The new database's name; <database>-restored-<day> when empty.
+        replace: Put restored databases in the place of the live ones, which are kept under dated names.
+        with_roles: Also create the roles that the target lacks.
+        owner: Give everything to this role instead of its owners, and leave grants out.
+        dry_run: Show the plan and end there.
+        approval: What the plan asks to be typed, if you know it already; else the run waits for it.
         policy: A shipped policy's name, or the path of a policy file.
-        jobs: Parts fetched at the same time.
+        jobs: Parts loaded, and indexes built, at the same time.
     """
-    with restore_aboard(environment, service, source, None, policy) as deck:
-        manifest, index = choose_tree(
-            environment, deck.chain, deck.loader, deck.trusted, backup=backup, at=at
-        )
-        restored = restore_into(index, folder, deck.loader, paths or [], jobs)
-        report_files(deck.chain, manifest, restored)
-        return restored
+    rules = read_policy(Path(policy))
+    destination = open_places(rules, environment, server=server, folder=folder)
+    order = RestoreOrder(
+        environment, destination.environment, rules.environment(environment).source_labels, tuple(sources or ()),
+        Point(backup, at, run), newest_of_each, tuple(databases or ()), tuple(tables or ()), tuple(paths or ()),
+        new_name, replace, with_roles, owner,
+    )  # fmt: skip
+    items = plan(order, destination.places)
+    planned = [each for item in items for each in item.described()]
+    wanted = approval_wanted(planned, environment, destination.environment)
+    text = show_plan(order, planned, wanted)
+    if dry_run:
+        return []
+    wait_for_approval(wanted, approval, text)
+    with (
+        ProgressBoard(f"restore {environment}") as board,
+        loader_aboard(destination.places, rules.environment(environment), board.note) as loader,
+    ):
+        outcomes = [outcome for item in items for outcome in carry_out(item, loader, jobs)]
+    report(environment, outcomes)
+    raise_if_failed(outcomes)
+    return outcomes

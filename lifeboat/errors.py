@@ -50,6 +50,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from lifeboat.model.outcome import SourceOutcome
+    from lifeboat.model.restore_outcome import RestoreOutcome
 
 
 class LifeboatError(Exception):
@@ -196,7 +197,13 @@ class SuspectBackup(LifeboatError):
 
 
 class RestoreFailed(LifeboatError):
-    pass
+    """``outcomes`` tells of every object of the restore, also of those that came back; empty for one alone."""
+
+    outcomes: Sequence[RestoreOutcome] = ()
+
+    def __init__(self, message: str, *, outcomes: Sequence[RestoreOutcome] = (), hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.outcomes = tuple(outcomes)
 
 
 class StoreError(LifeboatError):

@@ -1,84 +1,101 @@
-"""Restore: choose a backup, show what will happen, bring databases back."""
+"""Restore: show what will happen, ask where something live is touched, bring it back object by object."""
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Sequence
 
-from prefect import task
-from prefect.artifacts import create_table_artifact
+from prefect import pause_flow_run, task
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.input import RunInput
+from pydantic import Field
 
 from lifeboat.adapters.loading import Loader
-from lifeboat.adapters.postgres import PostgresServer
-from lifeboat.model.outcome import human_bytes
-from lifeboat.model.restore_plan import DatabaseRestore, RestorePlan, plan_restore
-from lifeboat.model.signed import TrustedKeys
-from lifeboat.stages import restore as stage
-from lifeboat.stages import restore_roles as roles_stage
-from lifeboat.stages.fetch import choose, fetch_index, read_catalog
-from lifeboat.stages.restore import RestoredDatabase
+from lifeboat.errors import RestoreFailed, RestoreRefused
+from lifeboat.model.restore_outcome import PlannedObject, RestoreOutcome, plan_markdown
+from lifeboat.stages.restoration import Item, RestoreOrder, RestorePlaces, plan_restoration
 from tasks.options import ONCE, REPEATED
 
+APPROVAL_LIMIT = 3600
+"""Seconds that a restore waits for its approval."""
 
-@task(name="choose backup", task_run_name="choose backup of {environment}/{chain}", **REPEATED)
-def plan_from_store(
-    environment: str,
-    chain: str,
-    loader: Loader,
-    trusted: TrustedKeys,
-    server: PostgresServer,
-    *,
-    backup: str | None,
-    at: dt.datetime | None,
-    databases: Sequence[str],
-    tables: Sequence[str],
-    new_name: str | None,
-    with_roles: bool,
-) -> RestorePlan:
-    """Verify signature, chain and index of the backup, and plan against what the target already has."""
-    entry = choose(read_catalog(loader.store, environment, chain, trusted), backup_id=backup, at=at)
-    return plan_restore(
-        entry.manifest,
-        fetch_index(loader.store, entry.manifest, loader.identities),
-        databases=databases,
-        tables=tables,
-        new_name=new_name,
-        with_roles=with_roles,
-        present=stage.databases_present(server),
+
+class Approval(RunInput):
+    """What a person types to let a restore go on. A speed bump, not authorisation: that is the identity on the restore
+    host."""
+
+    typed: str = Field(default="", description="The name that the plan asks for.")
+    who: str = Field(default="", description="Your name, for the record (clause P3).")
+    why: str = Field(default="", description="Why this is restored, or the number of the incident.")
+
+
+@task(name="plan restore", task_run_name="plan restore of {order.environment}", **REPEATED)
+def plan(order: RestoreOrder, places: RestorePlaces) -> list[Item]:
+    """Verify signatures, chains and indexes, and plan against what the target already has."""
+    return plan_restoration(order, places)
+
+
+@task(name="show plan", **ONCE)
+def show_plan(order: RestoreOrder, planned: Sequence[PlannedObject], approval: str) -> str:
+    """The plan as a page of the UI; returns its text."""
+    text = plan_markdown(
+        planned,
+        environment=order.environment,
+        target_environment=order.target_environment,
+        approval=approval,
     )
+    create_markdown_artifact(key=f"restore-plan-{order.environment}", markdown=text)
+    return text
 
 
-@task(name="restore roles", **ONCE)
-def restore_roles(plan: RestorePlan, loader: Loader, server: PostgresServer) -> list[str]:
-    """Create the roles that the target lacks; existing ones are left as they are."""
-    return roles_stage.restore_roles(plan, loader, server)
+def wait_for_approval(wanted: str, given: str, plan_text: str) -> None:
+    """Pause the run until a person typed ``wanted``, unless it was given with the run. Raises ``RestoreRefused`` when
+    something else was typed; nothing was made then."""
+    typed = given
+    if wanted and not given:
+        form = Approval.with_initial_data(description=plan_text)
+        typed = pause_flow_run(wait_for_input=form, timeout=APPROVAL_LIMIT).typed
+    if wanted and typed != wanted:
+        raise RestoreRefused(
+            f"{typed!r} was typed to approve, and {wanted!r} was asked for.",
+            hint="Nothing was restored or changed. Start the restore again.",
+        )
 
 
-@task(name="restore", task_run_name="restore {wanted.target}", **ONCE)
-def restore_database(
-    plan: RestorePlan, wanted: DatabaseRestore, loader: Loader, server: PostgresServer, jobs: int
-) -> RestoredDatabase:
-    """Schema, data in parallel, indexes and constraints; the database gets its name last of all."""
-    return stage.restore_database(plan, wanted, loader, server, jobs=jobs)
+@task(name="restore", task_run_name="restore {item.source}", **ONCE)
+def carry_out(item: Item, loader: Loader, jobs: int) -> list[RestoreOutcome]:
+    """Fetch, verify, load; what is restored gets its name last of all."""
+    return item.carry_out(loader, jobs)
 
 
 @task(name="report restore", **ONCE)
-def report_restore(key: str, plan: RestorePlan, restored: Sequence[RestoredDatabase]) -> None:
-    """A table of what came back."""
+def report(environment: str, outcomes: Sequence[RestoreOutcome]) -> None:
+    """A table of what came back, and of what did not."""
     create_table_artifact(
-        key=f"restore-{key}",
+        key=f"restore-{environment}",
         table=[
             {
-                "database": done.name,
+                "source": done.source,
+                "what": done.what,
                 "restored as": done.target,
-                "tables": done.tables,
-                "rows": f"{done.rows:,}",
+                "state": done.state,
+                "rows": f"{done.rows:,}" if done.rows else "",
+                "files": f"{done.files:,}" if done.files else "",
                 "seconds": f"{done.seconds:.1f}",
-                "findings": "; ".join(done.findings),
+                "findings": "; ".join((*done.findings, *([done.failure] if done.failure else []))),
             }
-            for done in restored
+            for done in outcomes
         ],
-        description=f"From **{plan.manifest.backup_id}**, "
-        f"data of {plan.manifest.data_timestamp:%Y-%m-%d %H:%M:%S} UTC; "
-        f"{human_bytes(plan.fetch_bytes)} fetched, every part verified against the signed manifest.",
+        description="Every part verified against its signed manifest, every table against its digest.",
     )
+
+
+def raise_if_failed(outcomes: Sequence[RestoreOutcome]) -> None:
+    """Raise ``RestoreFailed`` naming every object that did not come back, so that the run is red."""
+    failed = [outcome for outcome in outcomes if outcome.state == "failed"]
+    if failed:
+        lines = "\n".join(f"  {outcome.source}, {outcome.what}: {outcome.failure}" for outcome in failed)
+        raise RestoreFailed(
+            f"{len(failed)} of {len(outcomes)} objects were not restored:\n{lines}",
+            outcomes=outcomes,
+            hint="What is incomplete says so in its name. Restore again: what is in is not fetched again.",
+        )

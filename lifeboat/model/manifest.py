@@ -74,7 +74,8 @@ class Manifest(Value):
     """One backup: one source at one data timestamp.
 
     ``day`` is the local date of the data timestamp in the policy's time zone, computed once here and
-    never again (requirements, decision 2). ``references`` are parts of older backups that this one needs: they go
+    never again (requirements, decision 2). ``erasures`` is the newest record of the ledger of erasures then known; None
+    while there is no ledger. ``references`` are parts of older backups that this one needs: they go
     when no kept manifest names them. ``timings`` are milliseconds on the monotonic clock.
     """
 
@@ -104,6 +105,7 @@ class Manifest(Value):
     timings: dict[str, int]
     tools: dict[str, str]
     findings: tuple[ManifestFinding, ...] = ()
+    erasures: ChainLink | None = None
 
     @property
     def needed(self) -> tuple[StoredObject, ...]:

@@ -27,6 +27,11 @@ class Selection:
     include: tuple[str, ...] = ("**",)
     exclude: tuple[str, ...] = ()
 
+    @property
+    def takes_all(self) -> bool:
+        """Whether it leaves nothing out."""
+        return _ANY_NAMES in self.include and not self.exclude
+
     def top(self) -> Scope:
         """The state of matching at the top of the tree."""
         return Scope(frozenset(map(_names, self.include)), frozenset(map(_names, self.exclude)))

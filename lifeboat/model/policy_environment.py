@@ -139,6 +139,15 @@ class Environment(Value):
     def _name_the_block(cls, store: StoreRules, info: ValidationInfo) -> StoreRules:
         return store if store.block else store.model_copy(update={"block": info.data.get("name")})
 
+    @property
+    def source_labels(self) -> tuple[str, ...]:
+        """Every source as ``service/source``, in the order of the policy."""
+        return tuple(
+            f"{service_name}/{source_name}"
+            for service_name, service in self.services.items()
+            for source_name in service.sources
+        )
+
     def retention_of(self, chain: str) -> RetentionRules:
         """How long the backups of a chain stay; those of a source that the policy no longer has, like all others."""
         own = (

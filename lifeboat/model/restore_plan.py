@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
@@ -113,7 +114,15 @@ def _refuse_bad_names(targets: Sequence[str]) -> None:
 
 def default_name(name: str, manifest: Manifest) -> str:
     """``shop-restored-20261123``, shortened to what PostgreSQL keeps."""
-    ending = f"-restored-{manifest.day:%Y%m%d}"
+    return _shortened(name, f"-restored-{manifest.day:%Y%m%d}")
+
+
+def dated_name(name: str, what: str, moment: dt.datetime) -> str:
+    """``shop-before-20261123T140502Z``, shortened likewise."""
+    return _shortened(name, f"-{what}-{moment.astimezone(dt.UTC):%Y%m%dT%H%M%SZ}")
+
+
+def _shortened(name: str, ending: str) -> str:
     return name.encode()[: NAME_LIMIT - len(ending)].decode(errors="ignore") + ending
 
 
@@ -125,7 +134,7 @@ def incomplete_name(target: str, suffix: str) -> str:
 def incomplete_prefix(target: str) -> str:
     """What all incomplete databases of a target begin with; six characters follow."""
     ending = ".incomplete-"
-    return target.encode()[: NAME_LIMIT - len(ending) - 6].decode(errors="ignore") + ending
+    return _shortened(target, f"{ending}{'x' * 6}")[:-6]
 
 
 def _database(index: Index, name: str) -> Database:

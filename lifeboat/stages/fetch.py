@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import zstandard
 from lifeboat.adapters.store import Store, StoreTarget
 from lifeboat.errors import ChecksumMismatch, ConfigurationError, EnvironmentMismatch, RestoreRefused
 from lifeboat.model.canonical import sha256_hex
-from lifeboat.model.catalog import Catalog, Entry
+from lifeboat.model.catalog import Catalog
 from lifeboat.model.index import Index
 from lifeboat.model.manifest import Manifest
 from lifeboat.model.signed import TrustedKeys
@@ -25,22 +24,6 @@ def read_catalog(target: StoreTarget, environment: str, chain: str, trusted: Tru
     """The catalog of one chain, from a fresh session."""
     with target.connect() as store:
         return look(store, environment, trusted, chain=chain).catalog(chain, trusted)
-
-
-def choose(catalog: Catalog, *, backup_id: str | None = None, at: dt.datetime | None = None) -> Entry:
-    """The backup asked for: by id, the newest good one not younger than ``at``, or the newest good one.
-
-    A damaged manifest elsewhere in the chain does not stop a restore; a damaged one cannot be chosen at all.
-    """
-    entry = catalog.find(backup_id) if backup_id else catalog.at(at) if at else catalog.newest_good
-    if entry is None:
-        asked = backup_id or (f"good backup of {at:%Y-%m-%d %H:%M %Z} or before" if at else "good backup")
-        raise RestoreRefused(
-            f"{catalog.environment}/{catalog.chain} has no {asked}.",
-            hint=f"{len(catalog.entries)} backups are committed; `lifeboat list` shows them."
-            + (f" Damaged: {'; '.join(catalog.damaged.values())}" if catalog.damaged else ""),
-        )
-    return entry
 
 
 def fetch_index(target: StoreTarget, manifest: Manifest, identities: Sequence[str]) -> Index:

@@ -19,8 +19,9 @@ from flows.backup import backup_environment
 from lifeboat.adapters.policy_file import read_policy
 from lifeboat.errors import SourcesFailed
 from lifeboat.model.policy_sources import PostgresSource
+from lifeboat.model.restore_choice import choose
 from lifeboat.stages.doctor import Verdict, check_tree
-from lifeboat.stages.fetch import choose, fetch_tree_index, read_catalog
+from lifeboat.stages.fetch import fetch_tree_index, read_catalog
 from lifeboat.stages.restore_tree import restore_tree
 
 pytestmark = [

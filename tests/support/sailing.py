@@ -21,13 +21,14 @@ from lifeboat.model.catalog import Catalog
 from lifeboat.model.index import Index, IndexPart
 from lifeboat.model.manifest import ChainLink, Manifest, PolicyReference
 from lifeboat.model.policy_environment import Environment
+from lifeboat.model.restore_choice import Point, choose
 from lifeboat.model.restore_plan import RestorePlan, plan_restore
 from lifeboat.model.retention import RetentionPlan, Verdict
 from lifeboat.model.signed import Signer, TrustedKeys
 from lifeboat.stages import prune as prune_stage
 from lifeboat.stages import restore
 from lifeboat.stages.direct import take_backup
-from lifeboat.stages.fetch import choose, fetch_index, read_catalog
+from lifeboat.stages.fetch import fetch_index, read_catalog
 from lifeboat.stages.keygen import new_identity, new_signing_key
 from lifeboat.stages.publish import Published
 from lifeboat.stages.restore_roles import restore_roles
@@ -209,7 +210,7 @@ class Ship(Hull):
         return fetch_index(self.store, manifest, [self.operations.identity])
 
     def plan(self, backup_id: str | None = None, **choice: object) -> RestorePlan:
-        manifest = choose(self.catalog(), backup_id=backup_id).manifest
+        manifest = choose(self.catalog(), Point(backup_id=backup_id)).manifest
         present = restore.databases_present(self.server)
         return plan_restore(manifest, self.open(manifest), present=present, **choice)
 

@@ -12,9 +12,10 @@ from support.sailing import Hull
 from lifeboat.adapters.tree import LiveTree, TreeTarget
 from lifeboat.model.manifest import Manifest
 from lifeboat.model.policy_sources import Classification, FilesSource
+from lifeboat.model.restore_choice import Point, choose
 from lifeboat.model.tree_index import TreeIndex
 from lifeboat.stages.direct import take_tree_backup
-from lifeboat.stages.fetch import choose, fetch_tree_index
+from lifeboat.stages.fetch import fetch_tree_index
 from lifeboat.stages.publish import Published
 from lifeboat.stages.restore_tree import RestoredTree, Wanted, restore_tree
 from lifeboat.stages.voyage import TreeVoyage
@@ -55,6 +56,6 @@ class TreeShip(Hull):
     def restore(
         self, folder: Path, backup_id: str | None = None, wanted: Wanted = lambda _: True
     ) -> RestoredTree:
-        index = self.open(choose(self.catalog(), backup_id=backup_id).manifest)
+        index = self.open(choose(self.catalog(), Point(backup_id=backup_id)).manifest)
         with self.loader() as loader:
             return restore_tree(index, folder, loader, wanted=wanted)

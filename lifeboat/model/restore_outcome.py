@@ -1,0 +1,88 @@
+"""What a restore is going to do, and what became of it: one line per object, for people and machines alike."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from typing import Literal
+
+from lifeboat.model.manifest import Value
+from lifeboat.model.outcome import human_bytes
+
+
+class PlannedObject(Value):
+    """One thing that will come back: a database, or the files of a tree.
+
+    ``live``: what is there now is used by somebody, and is replaced or added to; such a plan wants an approval.
+    ``fetch_bytes`` are sealed, ``plain_bytes`` what they hold.
+    """
+
+    source: str
+    backup_id: str
+    quality: str
+    data_timestamp: dt.datetime
+    what: str
+    target: str
+    holds: str
+    fetch_bytes: int
+    plain_bytes: int
+    live: bool = False
+    notes: tuple[str, ...] = ()
+
+
+class RestoreOutcome(Value):
+    """``state`` is ``failed`` when the object has no name of its own at the target; ``failure`` then says why."""
+
+    source: str
+    what: str
+    target: str
+    state: Literal["restored", "restored with findings", "failed"]
+    rows: int = 0
+    files: int = 0
+    seconds: float = 0.0
+    findings: tuple[str, ...] = ()
+    failure: str | None = None
+
+
+def approval_wanted(planned: Sequence[PlannedObject], environment: str, target_environment: str) -> str:
+    """What must be typed before anything is done: the name of the one live target, else that of the environment.
+
+    Empty when nothing live is touched and the data stays in its environment: then none is wanted.
+    """
+    live = [each.target for each in planned if each.live]
+    if len(live) == 1:
+        return live[0]
+    return target_environment if live or target_environment != environment else ""
+
+
+def plan_markdown(
+    planned: Sequence[PlannedObject], *, environment: str, target_environment: str, approval: str
+) -> str:
+    """The plan as a page of the UI."""
+    total = sum(each.fetch_bytes for each in planned)
+    into = "" if target_environment == environment else f" **into {target_environment}**"
+    lines = [
+        f"# Restore of {environment}{into}",
+        f"{len(planned)} objects, {human_bytes(total)} to fetch. How long it takes is known once a drill measured it.",
+        "",
+        "| from | data of (UTC) | what | holds | to fetch | would become |",
+        "|---|---|---|---|--:|---|",
+        *(
+            f"| {each.backup_id} ({each.quality}) | {each.data_timestamp:%Y-%m-%d %H:%M:%S} | {_cell(each.what)} | "
+            f"{_cell(each.holds)} | {human_bytes(each.fetch_bytes)} | {_cell(each.target)}"
+            f"{' **(live)**' if each.live else ''} |"
+            for each in planned
+        ),
+        "",
+        *(f"- {_cell(each.what)}: {_cell(note)}" for each in planned for note in each.notes),
+        "- Erasures to replay: none are on record.",
+    ]
+    if approval:
+        lines += ["", f"**To go on, type** `{approval}`"]
+    return "\n".join(lines)
+
+
+def _cell(text: str) -> str:
+    """Names come from databases and file systems: none may end a cell, a line or the page."""
+    printable = "".join(sign if sign.isprintable() else "�" for sign in text)
+    return printable.replace("|", "\\|").replace("<", "&lt;")
