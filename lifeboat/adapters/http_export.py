@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from lifeboat import clock
@@ -42,6 +44,11 @@ class Export(ABC):
         """What was captured since ``begun`` (aware, by the worker's clock: any proxy writes a Date of its own)."""
         refuse_too_much(self.label, sum(map(len, files.values())), self.endpoint.size_limit)
         return FrozenView(CapturedTreeTarget(files, begun, label=self.label), begun, findings)
+
+
+def written(value: Any) -> bytes:  # noqa: ANN401 - any JSON value
+    """One text per value, a member per line."""
+    return json.dumps(value, sort_keys=True, indent=1, ensure_ascii=False).encode() + b"\n"
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ parameters. Messages are no part of an export: RabbitMQ lets nobody copy them wh
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from typing import Any, Final
 
 from lifeboat import clock
 from lifeboat.adapters.http_answer import Answer
-from lifeboat.adapters.http_export import Export
+from lifeboat.adapters.http_export import Export, written
 from lifeboat.adapters.http_session import Endpoint
 from lifeboat.adapters.tree import FrozenView
 from lifeboat.errors import SourceDenied, SourceError
@@ -46,11 +45,6 @@ def import_definitions(endpoint: Endpoint, definitions: bytes) -> None:
     """
     with endpoint.session() as session, _explained():
         session.post(_DEFINITIONS_PATH, definitions)
-
-
-def written(value: Any) -> bytes:  # noqa: ANN401 - any JSON value
-    """One text per value, a member per line."""
-    return json.dumps(value, sort_keys=True, indent=1, ensure_ascii=False).encode() + b"\n"
 
 
 def _definitions(answer: Answer) -> dict[str, Any]:

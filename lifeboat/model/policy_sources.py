@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import datetime as dt
 from typing import Annotated, Final, Literal
-from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, Field
 
 from lifeboat.model.manifest import Slug, Value
 from lifeboat.model.policy_retention import Retention
+from lifeboat.model.policy_urls import api_url, export_url, tree_url
 from lifeboat.model.policy_values import Duration, Months, Text, shown
 
 PGBOUNCER_PORTS: Final = {6432: "PgBouncer's usual port, also on Azure", 25061: "DigitalOcean's PgBouncer"}
@@ -28,8 +28,6 @@ INTERNAL_DATABASES: Final[dict[str, frozenset[str]]] = {
 TEMPLATE_DATABASES: Final = frozenset({"template0", "template1"})
 
 _FIVE_MINUTES: Final = dt.timedelta(minutes=5)
-
-_FILE_PROTOCOLS: Final = ("file", "sftp", "s3", "abfs")
 
 
 def _without_repetition(items: tuple[str, ...]) -> tuple[str, ...]:
@@ -63,49 +61,10 @@ def _pattern(pattern: str) -> str:
     return pattern
 
 
-def _split(url: str) -> SplitResult:
-    try:
-        parts = urlsplit(url)
-    except ValueError as error:
-        raise ValueError(f"{shown(url)} is not a URL") from error
-    if parts.password or parts.username or parts.query:
-        # Not shown: what stands before the @, or in the query, may well be the secret.
-        raise ValueError("a URL here carries no user, no password and no query; those belong into the block")
-    return parts
-
-
-def _tree_url(url: str) -> str:
-    parts = _split(url)
-    if parts.scheme not in _FILE_PROTOCOLS:
-        known = ", ".join(f"{protocol}://" for protocol in _FILE_PROTOCOLS)
-        raise ValueError(f"{shown(url)} is not the URL of a file tree; it begins with one of {known}")
-    if bool(parts.netloc) is (parts.scheme == "file") or not parts.path.startswith("/"):
-        raise ValueError(
-            f"{shown(url)} says not where; write file:///absolute/folder, or protocol://host-or-bucket/folder"
-        )
-    return url
-
-
-def _export_url(url: str) -> str:
-    parts = _split(url)
-    if not parts.hostname or parts.scheme not in ("http", "https"):
-        raise ValueError(f"{shown(url)} is not an https:// URL")
-    if parts.scheme == "http" and parts.hostname not in ("localhost", "127.0.0.1", "::1"):
-        raise ValueError(f"{shown(url)} would send the password and the export in the clear; use https://")
-    return url
-
-
 def _argument(argument: str) -> str:
     if "\0" in argument:
         raise ValueError(f"{shown(argument)} holds a NUL, which no argument can")
     return argument
-
-
-def _management_url(url: str) -> str:
-    path = urlsplit(_export_url(url)).path
-    if "api" in path.split("/"):
-        raise ValueError(f"{shown(url)} goes too deep; leave out /api and what follows it")
-    return url
 
 
 Names = Annotated[tuple[Text, ...], AfterValidator(_without_repetition)]
@@ -253,7 +212,7 @@ class FilesSource(_TreeRules):
     """A folder with all below it, anywhere fsspec reaches."""
 
     kind: Literal["files"] = Field(description="The kind of source.")
-    url: Annotated[str, AfterValidator(_tree_url)] = Field(
+    url: Annotated[str, AfterValidator(tree_url)] = Field(
         description="`file:///folder`, `sftp://host/folder`, `s3://bucket/folder` or `abfs://container/folder`."
     )
     hooks: HookRules | None = Field(
@@ -265,7 +224,7 @@ class HttpExportSource(_SourceRules):
     """What a service gives away over HTTP, like RabbitMQ's definitions; one GET, stored as one part."""
 
     kind: Literal["http-export"] = Field(description="The kind of source.")
-    url: Annotated[str, AfterValidator(_export_url)] = Field(
+    url: Annotated[str, AfterValidator(export_url)] = Field(
         description="Where to GET it; `https://`, or `http://` on this very machine."
     )
     consistency: Consistency = Field(description="As for files: how much of one instant the export is.")
@@ -275,7 +234,7 @@ class RabbitMQSource(_SourceRules):
     """A RabbitMQ's definitions, and how many messages its queues held; the messages are left out (sources §6)."""
 
     kind: Literal["rabbitmq"] = Field(description="The kind of source.")
-    url: Annotated[str, AfterValidator(_management_url)] = Field(
+    url: Annotated[str, AfterValidator(api_url)] = Field(
         description="Its management API, without `/api`; `https://`, or `http://` on this very machine."
     )
     consistency: Literal["live"] = Field("live", description="Always `live`: read while it changes.")
