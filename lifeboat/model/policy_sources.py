@@ -10,6 +10,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, Field
 
+from lifeboat.model.kubernetes import NAMESPACE, RESOURCE_PATTERN
 from lifeboat.model.manifest import Slug, Value
 from lifeboat.model.policy_retention import Retention
 from lifeboat.model.policy_urls import api_url, export_url, tree_url
@@ -61,6 +62,23 @@ def _pattern(pattern: str) -> str:
     return pattern
 
 
+def _namespace(name: str) -> str:
+    if not NAMESPACE.fullmatch(name):
+        raise ValueError(
+            f"{shown(name)} is no namespace: those have lower-case letters, digits and dashes, at most 63"
+        )
+    return name
+
+
+def _resource(pattern: str) -> str:
+    if not RESOURCE_PATTERN.fullmatch(pattern):
+        raise ValueError(
+            f"{shown(pattern)} is no resource; write its plural as in `kubectl api-resources`: 'secrets', "
+            "'deployments.apps', or '*.cert-manager.io' for a whole group"
+        )
+    return pattern
+
+
 def _argument(argument: str) -> str:
     if "\0" in argument:
         raise ValueError(f"{shown(argument)} holds a NUL, which no argument can")
@@ -73,6 +91,12 @@ DatabaseNames = Annotated[
 ]
 Patterns = Annotated[
     tuple[Annotated[Text, AfterValidator(_pattern)], ...], AfterValidator(_without_repetition)
+]
+Namespaces = Annotated[
+    tuple[Annotated[Text, AfterValidator(_namespace)], ...], AfterValidator(_without_repetition)
+]
+Resources = Annotated[
+    tuple[Annotated[Text, AfterValidator(_resource)], ...], AfterValidator(_without_repetition)
 ]
 Command = tuple[Annotated[str, AfterValidator(_argument)], ...]
 Level = Literal["low", "normal", "high", "very-high"]
@@ -240,7 +264,27 @@ class RabbitMQSource(_SourceRules):
     consistency: Literal["live"] = Field("live", description="Always `live`: read while it changes.")
 
 
-ExportSource = HttpExportSource | RabbitMQSource
+class KubernetesSource(_SourceRules):
+    """The objects of namespaces in Kubernetes, Secrets included; the contents of volumes are not (sources §6)."""
+
+    kind: Literal["kubernetes"] = Field(description="The kind of source.")
+    url: Annotated[str, AfterValidator(api_url)] = Field(
+        description="The API server, without `/api`; `https://`, or `http://` on this very machine."
+    )
+    namespaces: Namespaces = Field(
+        min_length=1, description="The namespaces; one missing fails the run (P1)."
+    )
+    include: Resources = Field(
+        (), description="The resources wanted, each of which must be there; left out, all but what passes."
+    )
+    exclude: Resources = Field((), description="Resources left out, also if included; nobody asks for them.")
+    unreadable: Literal["fail", "finding"] = Field(
+        "fail", description="A resource that may not be listed: `fail`, or leave it out with a `finding`."
+    )
+    consistency: Literal["live"] = Field("live", description="Always `live`: read while it changes.")
+
+
+ExportSource = HttpExportSource | RabbitMQSource | KubernetesSource
 """Sources that are captured in memory, over HTTP."""
 
 TreeSource = AzureFilesSource | FilesSource | ExportSource

@@ -359,6 +359,7 @@ def example(tmp_path: Path) -> str:
     (secrets / "signing-key.pem").write_text(signing.private_pem)
     (secrets / "signing-key.pub.pem").write_text(signing.public_pem)
     (secrets / "rabbitmq-password").write_text(CANARY)
+    (secrets / "kubernetes-token").write_text(CANARY)
     (secrets / "index-identity").write_text(new_identity().identity + "\n")
     return (ROOT / "docs/blocks.example.yaml").read_text().replace("/run/secrets", str(secrets))
 

@@ -165,6 +165,39 @@ def test_rabbitmq_below_its_management_api_is_refused() -> None:
     demo_policy({SOURCE: {**broker, "url": "https://rabbit.example/broker"}})
 
 
+def cluster_source(**keys: Any) -> dict[str, Any]:
+    source = {"kind": "kubernetes", "url": "https://kubernetes.example", "namespaces": ["shop"]}
+    return source | {"classification": CLASSIFICATION} | keys
+
+
+def test_kubernetes_below_its_top_or_in_the_clear_is_refused() -> None:
+    for path in ("/api", "/apis/apps/v1", "/k8s/clusters/c-1/api/v1"):
+        assert "goes too deep" in only({SOURCE: cluster_source(url=f"https://kubernetes.example{path}")})
+    assert "in the clear" in only({SOURCE: cluster_source(url="http://kubernetes.example")})
+    demo_policy({SOURCE: cluster_source(url="https://rancher.example/k8s/clusters/c-1")})
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("namespaces", [], "needs at least 1, has 0"),
+        ("namespaces", ["shop", "shop"], "'shop' stands here more than once"),
+        ("namespaces", ["*"], "'*' is no namespace"),
+        ("namespaces", ["shop-"], "'shop-' is no namespace"),
+        ("namespaces", ["s" * 64], "at most 63"),
+        ("include", ["Secret"], "'Secret' is no resource; write its plural as in `kubectl api-resources`"),
+        ("exclude", ["*"], "'*' is no resource"),
+        ("exclude", ["pods/log"], "'pods/log' is no resource"),
+        ("exclude", ["secrets", "secrets"], "'secrets' stands here more than once"),
+        ("consistency", "snapshot", "'snapshot' is not 'live'"),
+        ("unreadable", "ignore", "'ignore' is not one of 'fail' or 'finding'"),
+    ],
+)
+def test_kubernetes_names_that_cannot_be_are_told(key: str, value: Any, message: str) -> None:
+    assert message in only({SOURCE: cluster_source(**{key: value})})
+    demo_policy({SOURCE: cluster_source(include=["secrets", "*.cert-manager.io"], exclude=["roles.rbac.x"])})
+
+
 def test_pattern_that_leaves_the_tree_is_refused() -> None:
     assert "leaves the tree" in only({SOURCE: files_source(include=["../secrets/**"])})
 
