@@ -94,7 +94,8 @@ def _text(name: bytes) -> str:
 
 def _covers_all(rest: _Names) -> bool:
     """Whether ``rest`` matches every name, whatever it is and whatever lies below."""
-    return all(name in (_ANY_NAMES, _ANY_NAME) for name in rest) and rest.count(_ANY_NAME) <= 1
+    # ``*/**`` leaves what lies right here: its last name is one further down.
+    return all(name == _ANY_NAMES for name in rest[:-1]) and (not rest or rest[-1] in (_ANY_NAMES, _ANY_NAME))
 
 
 def _advanced(states: Iterable[_Names], name: str) -> frozenset[_Names]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from lifeboat.model.patterns import Scope, Selection
@@ -75,6 +75,7 @@ def walked(selection: Selection, path: str) -> bool:
 
 
 @settings(max_examples=1500, deadline=None)
+@example(["**"], ["?/*/**"], "?/?")
 @given(st.lists(PATTERNS, min_size=1, max_size=3), st.lists(PATTERNS, max_size=3), PATHS)
 def test_selection_takes_what_the_reference_takes_and_the_walk_gets_there(
     include: list[str], exclude: list[str], path: str
