@@ -64,6 +64,28 @@ def role_statements(
     return wanted, sorted(set(left))
 
 
+_ATTRIBUTES = re.compile(
+    rf"(?P<head>ALTER ROLE {_IDENTIFIER} WITH )(?P<words>[A-Z ]+)(?P<rest>.*)", re.DOTALL
+)
+_SUPERUSERS = ("SUPERUSER", "REPLICATION", "BYPASSRLS")
+
+
+def without_superuser(statement: RoleStatement) -> tuple[RoleStatement, list[str]]:
+    """The statement as somebody may run it who is no superuser, and the attributes that it gives no more.
+
+    A managed server has no superuser, and refuses even to hear that a new role is none (sources §4.2).
+    """
+    match = _ATTRIBUTES.fullmatch(statement.text)
+    if match is None:
+        return statement, []
+    words = match["words"].split()
+    lost = [word for word in words if word in _SUPERUSERS]
+    refused = {*_SUPERUSERS, *(f"NO{word}" for word in _SUPERUSERS)}
+    kept = " ".join(word for word in words if word not in refused)
+    text = f"{match['head']}{kept} {match['rest']}".rstrip()
+    return RoleStatement(text, statement.role), lost
+
+
 def _role_of(text: str) -> str | None:
     for pattern in (
         rf"(?:CREATE|ALTER) ROLE {_IDENTIFIER}",

@@ -22,12 +22,12 @@ from prefect.client.schemas.objects import FlowRun
 from support.anchorage import ROOT, Anchorage, anchorage
 from support.policies import demo_text
 from support.postgres import MAJORS, dump_text
-from support.servers import FixedPassword
 
 from blocks import PostgresServer
 from flows.backup import backup_environment
 from flows.restore import restore
 from lifeboat import clock
+from lifeboat.adapters.postgres import PostgresServer as Server
 from lifeboat.errors import ConfigurationError, RestoreFailed, RestoreRefused
 from lifeboat.stages.keygen import write_private
 
@@ -48,8 +48,8 @@ class Port:
     run_id: str
 
     @property
-    def server(self) -> FixedPassword:
-        return self.harbour.ship.server  # type: ignore[return-value]
+    def server(self) -> Server:
+        return self.harbour.ship.server
 
     def databases(self) -> set[str]:
         with self.server.connect() as session:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lifeboat.model.roles_script import role_statements, split_statements
+from lifeboat.model.roles_script import RoleStatement, role_statements, split_statements, without_superuser
 
 SCRIPT = r'''--
 -- PostgreSQL database cluster dump
@@ -190,3 +190,18 @@ def test_whatever_its_name_a_role_is_recognised_and_so_left_alone(
 
     assert role_statements(script, existing={name}, bootstrap="postgres") == ([], [name])
     assert {role for role, _ in wanted(script)} == ({name} - {"postgres"})
+
+
+def test_statement_for_a_server_without_superusers_names_no_attribute_that_takes_one() -> None:
+    text = "ALTER ROLE \"a WITH SUPERUSER\" WITH NOSUPERUSER INHERIT NOCREATEROLE LOGIN REPLICATION NOBYPASSRLS VALID UNTIL '2030 SUPERUSER'"
+    fitted, lost = without_superuser(RoleStatement(text, "a"))
+    assert (
+        fitted.text
+        == "ALTER ROLE \"a WITH SUPERUSER\" WITH INHERIT NOCREATEROLE LOGIN VALID UNTIL '2030 SUPERUSER'"
+    )
+    assert lost == ["REPLICATION"]
+
+
+def test_statement_about_something_else_than_attributes_stays_as_it_is() -> None:
+    for text in ("CREATE ROLE a", "ALTER ROLE a SET search_path TO 'SUPERUSER'", "GRANT a TO b"):
+        assert without_superuser(RoleStatement(text, "a")) == (RoleStatement(text, "a"), [])
