@@ -15,9 +15,11 @@ from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.filters import FlowRunFilter
 from prefect.client.schemas.responses import DeploymentResponse
+from prefect.exceptions import PrefectHTTPStatusError
 from prefect.flows import Flow, load_flow_from_entrypoint
 from support.prefect_server import server_environment, whole_server
 
+from deployments.apply import apply_forms
 from deployments.render import POLICY, PREFECT_FILE, render
 from lifeboat.adapters.policy_file import read_policy, shipped_policies
 from lifeboat.model.policy import Policy, load_policy
@@ -192,3 +194,21 @@ def test_scheduler_within_a_minute_plans_runs_of_every_backup_and_of_no_restore(
         planned = {names[run.deployment_id] for run in runs if run.deployment_id}
     assert planned == backups
     assert {tag for run in runs for tag in run.tags if tag.startswith("kind:")} == {"kind:backup"}
+
+
+@pytest.mark.prefect
+def test_restore_form_offers_the_sources_of_the_policy_and_the_server_refuses_others(
+    server: SyncPrefectClient, policy: Policy
+) -> None:
+    assert apply_forms(server, policy) == ["restore/production", "restore/trial", "restore/staging"]
+
+    staging = server.read_deployment_by_name("restore/staging")
+    properties = (staging.parameter_openapi_schema or {})["properties"]
+    assert "main/databases" in str(properties["sources"])
+    assert "keycloak" in properties["databases"]["description"]
+    wanted = {"sources": ["main/databases"], "server": "staging-restore", "dry_run": True}
+    run = server.create_flow_run_from_deployment(staging.id, parameters=wanted)
+    server.delete_flow_run(run.id)
+    for wrong in ({"sources": ["main/database"]}, {"environment": "production"}):
+        with pytest.raises(PrefectHTTPStatusError, match="409"):
+            server.create_flow_run_from_deployment(staging.id, parameters=wanted | wrong)
