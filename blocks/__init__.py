@@ -5,6 +5,7 @@ for an age identity that opens parts: whoever holds the API's one credential rea
 ``prefect block register -m blocks`` registers every block class that is visible here, so only ours are.
 """
 
+from blocks.azure_blobs import AzureBlobs
 from blocks.azure_file_shares import AzureFileShares
 from blocks.http_export import HttpExport
 from blocks.index_identity import IndexIdentity
@@ -12,11 +13,13 @@ from blocks.local_store import LocalStore
 from blocks.nas_store import NasStore
 from blocks.postgres_server import PostgresServer
 from blocks.recipients import Recipients
+from blocks.s3_bucket import S3Bucket
 from blocks.sftp_account import SftpAccount
 from blocks.signing_key import SigningKey
 from blocks.signing_public_keys import SigningPublicKeys
 
 __all__ = [
+    "AzureBlobs",
     "AzureFileShares",
     "HttpExport",
     "IndexIdentity",
@@ -24,6 +27,7 @@ __all__ = [
     "NasStore",
     "PostgresServer",
     "Recipients",
+    "S3Bucket",
     "SftpAccount",
     "SigningKey",
     "SigningPublicKeys",

@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from pydantic import Field, SecretStr
 
+from blocks.azure_credential import Authentication, azure_credential, check_given
 from blocks.checked import DOCUMENTATION, CheckedBlock, prefect_logo
-from lifeboat.adapters.azure_files_share import (
-    AccountKey,
-    AzureShare,
-    Credential,
-    EntraCredential,
-    SharedAccessSignature,
-)
+from lifeboat.adapters.azure_files_share import AzureShare
 
 
 class AzureFileShares(CheckedBlock):
@@ -36,7 +29,7 @@ class AzureFileShares(CheckedBlock):
     _documentation_url = DOCUMENTATION
     _logo_url = prefect_logo("process")
 
-    authentication: Literal["key", "sas", "entra"] = Field(
+    authentication: Authentication = Field(
         default="entra",
         description="`entra` (role Storage File Data Privileged Reader), `sas` (rights rl; cd for own snapshots), "
         "or `key`, which may do everything in the account.",
@@ -57,20 +50,9 @@ class AzureFileShares(CheckedBlock):
     def share(self, account: str, name: str) -> AzureShare:
         """One live share of the account."""
         url = self.endpoint or f"https://{account}.file.core.windows.net"
-        return AzureShare(url, name, self._credential(account), ca_file=self.ca_file or "")
-
-    def _credential(self, account: str) -> Credential:
-        if self.key is not None:
-            return AccountKey(account, self.key.get_secret_value())
-        if self.sas is not None:
-            return SharedAccessSignature(self.sas.get_secret_value())
-        return EntraCredential()
+        credential = azure_credential(account, self.key, self.sas)
+        return AzureShare(url, name, credential, ca_file=self.ca_file or "")
 
     def _check(self) -> None:
-        wanted = set() if self.authentication == "entra" else {self.authentication}
-        given = {name for name in ("key", "sas") if getattr(self, name) is not None}
-        if missing := wanted - given:
-            raise ValueError(f"authentication by {self.authentication} lacks {missing.pop()}")
-        if extra := sorted(given - wanted):
-            raise ValueError(f"authentication by {self.authentication} and {extra[0]} exclude each other")
+        check_given(self.authentication, self.key, self.sas)
         self.share("account", "share")

@@ -9,6 +9,7 @@ from typing import Any, Final
 from pydantic import Field, ValidationError
 
 from blocks import (
+    AzureBlobs,
     AzureFileShares,
     HttpExport,
     IndexIdentity,
@@ -16,6 +17,7 @@ from blocks import (
     NasStore,
     PostgresServer,
     Recipients,
+    S3Bucket,
     SftpAccount,
     SigningKey,
     SigningPublicKeys,
@@ -34,6 +36,8 @@ KINDS: Final[dict[str, type[CheckedBlock]]] = {
         PostgresServer,
         AzureFileShares,
         SftpAccount,
+        S3Bucket,
+        AzureBlobs,
         HttpExport,
         NasStore,
         LocalStore,

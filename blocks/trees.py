@@ -8,11 +8,11 @@ from urllib.parse import unquote, urlsplit
 from blocks.checked import load_block
 from blocks.exports import load_export
 from blocks.file_shares import load_shares
+from blocks.objects import load_object_tree
 from blocks.sftp_account import SftpAccount
 from lifeboat.adapters.hooks import HookedTree, Hooks
 from lifeboat.adapters.tree import LiveTree, TreeOrigin, TreeTarget
 from lifeboat.adapters.tree_local import LocalTreeTarget
-from lifeboat.errors import ConfigurationError
 from lifeboat.model.manifest import chain_name
 from lifeboat.model.patterns import Selection
 from lifeboat.model.policy_sources import (
@@ -21,12 +21,11 @@ from lifeboat.model.policy_sources import (
     HookRules,
     TreeSource,
 )
-from lifeboat.model.policy_summary import unsupported_reason
 
 
 def load_tree(environment_name: str, service: str, source_name: str, source: TreeSource) -> TreeOrigin:
     """Where the files of a source are, read with the block that the policy names or
-    ``<environment>-<service>-<source>``. Raises ``ConfigurationError`` for what this version cannot read."""
+    ``<environment>-<service>-<source>``. Raises ``ConfigurationError`` that names the block."""
     match source:
         case FilesSource():
             target = _load_target(environment_name, service, source_name, source)
@@ -40,7 +39,8 @@ def load_tree(environment_name: str, service: str, source_name: str, source: Tre
 
 def _load_target(environment_name: str, service: str, source_name: str, source: FilesSource) -> TreeTarget:
     selection = Selection(source.include, source.exclude)
-    url = urlsplit(source.url)
+    # A # is a character of a folder's name here, and begins nothing.
+    url = urlsplit(source.url, allow_fragments=False)
     folder = unquote(url.path, errors="surrogateescape")
     name = source.block or f"{environment_name}-{chain_name(service, source_name)}"
     match url.scheme:
@@ -49,9 +49,7 @@ def _load_target(environment_name: str, service: str, source_name: str, source: 
         case "sftp":
             return load_block(SftpAccount, name).tree(url.hostname or "", url.port, folder, selection)
         case _:
-            raise ConfigurationError(
-                f"{environment_name}/{service}/{source_name}: {unsupported_reason(source)}."
-            )
+            return load_object_tree(environment_name, service, source_name, source)
 
 
 def _hooks(rules: HookRules, where: str) -> Hooks:

@@ -59,6 +59,4 @@ def _summary(environment: EnvironmentSummary) -> RenderableType:
         ("stay", environment.retention),
         ("sealed for", ", ".join(environment.recipients)),
     ]
-    if environment.unsupported:
-        rows.append(("not backed up by this version", ", ".join(environment.unsupported)))
     return table([environment.name, ""], rows)

@@ -41,7 +41,6 @@ def judge(policy_name: str, name: str) -> list[SourceStatus]:
     """The status of every source of an environment; a chain that the policy names no more is not judged."""
     from cli.open_environment import chains_of, open_environment, read_view
     from lifeboat import clock
-    from lifeboat.model.policy_summary import unsupported_reason
     from lifeboat.model.status import judge_source
 
     opened = open_environment(policy_name, name)
@@ -53,7 +52,6 @@ def judge(policy_name: str, name: str) -> list[SourceStatus]:
             source=chain.source_name,
             rpo=rpo,
             now=clock.utc_now(),
-            unsupported=unsupported_reason(chain.source),
         )
         for chain in chains_of(opened, read_view(opened))
         if chain.source is not None

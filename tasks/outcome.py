@@ -54,11 +54,7 @@ def outcome_of(manifest: Manifest) -> SourceOutcome:
 
 
 def skipped(source: PlannedSource) -> SourceOutcome:
-    """A slot that is covered; or a source that the policy asks for and this version cannot back up, which is red."""
-    if source.unsupported:
-        return SourceOutcome(
-            service=source.service, source=source.source, state="failed", failure=source.unsupported
-        )
+    """A source whose slot is covered by a newer good backup."""
     note = f"{source.covered_by} is newer than this slot"
     return SourceOutcome(service=source.service, source=source.source, state="skipped", findings=(note,))
 

@@ -65,26 +65,28 @@ class _Packer:
                 yield from (self._small if entry.size <= SMALL else self._large)(entry, file, again)
 
     def _small(self, entry: Entry, file: OpenFile, again: bool) -> Iterator[Piece]:
-        data = _up_to(SMALL + 1, file)
+        data = self._up_to(SMALL + 1, file)
         now = self._afterwards(entry)
         if again and now is not None and now != entry:
             yield from self.file(now, again=False)
             return
         self._refuse_short(entry, len(data))
+        short = len(data) < entry.size
         data = data[: entry.size].ljust(entry.size, b"\0")
         yield Framing(tar_header(entry, entry.size))
         if data:
             yield data
-        yield self._end(entry, now)
+        yield self._end(entry, now, short=short)
         yield Framing(bytes(-entry.size % BLOCK))
 
     def _large(self, entry: Entry, file: OpenFile, again: bool) -> Iterator[Piece]:
         yield Framing(tar_header(entry, entry.size))
         left = entry.size
-        while left and (chunk := file.read(min(CHUNK, left))):
+        while left and (chunk := self._read(file, min(CHUNK, left))):
             left -= len(chunk)
             yield chunk
         self._refuse_short(entry, entry.size - left)
+        short = left > 0
         while left:  # it shrank: the header's word is kept
             filling = bytes(min(CHUNK, left))
             left -= len(filling)
@@ -96,27 +98,37 @@ class _Packer:
             yield Framing(bytes(-entry.size % BLOCK))
             yield from self.file(now, again=False)
             return
-        yield self._end(entry, now)
+        yield self._end(entry, now, short=short)
         yield Framing(bytes(-entry.size % BLOCK))
+
+    def _read(self, file: OpenFile, size: int) -> bytes:
+        """Nothing where a live tree tells that the file changed: that is its end, and looking again tells the rest."""
+        try:
+            return file.read(size)
+        except (EntryChanged, EntryMissing):
+            if not self.watched:
+                raise
+            return b""
+
+    def _up_to(self, size: int, file: OpenFile) -> bytes:
+        gathered = bytearray()
+        while len(gathered) < size and (chunk := self._read(file, min(size - len(gathered), CHUNK))):
+            gathered += chunk
+        return bytes(gathered)
 
     def _afterwards(self, entry: Entry) -> Entry | None:
         return self.tree.look_again(entry.path) if self.watched else entry
 
-    def _end(self, entry: Entry, now: Entry | None) -> EndOfStream:
-        return EndOfStream(facts={"state": "" if now == entry else "changed", "entry": entry.to_json()})
+    def _end(self, entry: Entry, now: Entry | None, *, short: bool) -> EndOfStream:
+        # One that was filled up is never whole, also when it looks by now as it did before.
+        state = "" if now == entry and not short else "changed"
+        return EndOfStream(facts={"state": state, "entry": entry.to_json()})
 
     def _refuse_short(self, entry: Entry, length: int) -> None:
         if not self.watched and length < entry.size:
             raise SourceError(
                 f"{name_text(entry.path)!r} gave {length} of {entry.size} bytes, and the tree is a snapshot."
             )
-
-
-def _up_to(size: int, file: OpenFile) -> bytes:
-    gathered = bytearray()
-    while len(gathered) < size and (chunk := file.read(min(size - len(gathered), CHUNK))):
-        gathered += chunk
-    return bytes(gathered)
 
 
 def tar_header(entry: Entry, size: int) -> bytes:

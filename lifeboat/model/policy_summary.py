@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from lifeboat.model.policy import Policy
 from lifeboat.model.policy_environment import Environment
 from lifeboat.model.policy_schedule import worst_interval
-from lifeboat.model.policy_sources import FilesSource, Source
 from lifeboat.model.policy_values import spoken_duration
 
 
@@ -19,8 +18,6 @@ class EnvironmentSummary:
     name: str
     sources: tuple[str, ...]
     """As ``service/source (kind)``."""
-    unsupported: tuple[str, ...]
-    """Sources that this version cannot back up, as ``service/source``; each turns the run red."""
     starts: tuple[str, ...]
     time_zone: str
     worst_interval: dt.timedelta
@@ -38,14 +35,6 @@ def summarise(policy: Policy) -> tuple[EnvironmentSummary, ...]:
     return tuple(_summary(policy, environment) for environment in policy.environments.values())
 
 
-def unsupported_reason(source: Source) -> str:
-    """Why a source is not backed up by this version; empty when it is."""
-    protocol = source.url.partition(":")[0] if isinstance(source, FilesSource) else ""
-    if protocol in ("s3", "abfs"):
-        return f"trees of files at {protocol}:// are not backed up by this version"
-    return ""
-
-
 def _summary(policy: Policy, environment: Environment) -> EnvironmentSummary:
     schedule, objectives = environment.schedule, policy.objectives_of(environment)
     worst = worst_interval(schedule, first_year=policy.date.year)
@@ -58,7 +47,6 @@ def _summary(policy: Policy, environment: Environment) -> EnvironmentSummary:
     return EnvironmentSummary(
         name=environment.name,
         sources=tuple(f"{label} ({source.kind})" for label, source in sources.items()),
-        unsupported=tuple(label for label, source in sources.items() if unsupported_reason(source)),
         starts=tuple(f"{start:%H:%M}" for start in schedule.at),
         time_zone=schedule.time_zone,
         worst_interval=worst.length,

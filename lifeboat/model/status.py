@@ -47,9 +47,9 @@ class SourceStatus:
 
 
 def judge_source(
-    catalog: Catalog, *, service: str, source: str, rpo: dt.timedelta, now: dt.datetime, unsupported: str = ""
+    catalog: Catalog, *, service: str, source: str, rpo: dt.timedelta, now: dt.datetime
 ) -> SourceStatus:
-    """Judge one source at ``now`` (aware). ``unsupported`` says why this version takes no backup of it.
+    """Judge one source at ``now`` (aware).
 
     A backup dated in the future counts for nothing: it would look young for as long as the clock was wrong (F35).
     """
@@ -60,7 +60,7 @@ def judge_source(
         default=None,
     )
     age = max(now - newest.manifest.data_timestamp, dt.timedelta(0)) if newest else None
-    reasons = tuple(_reasons(age, rpo, unsupported))
+    reasons = tuple(_reasons(age, rpo))
     return SourceStatus(
         service=service,
         source=source,
@@ -87,9 +87,7 @@ def _dated_ahead(entry: Entry, now: dt.datetime) -> bool:
     return entry.manifest.data_timestamp > latest or entry.manifest.committed_at > latest
 
 
-def _reasons(age: dt.timedelta | None, rpo: dt.timedelta, unsupported: str) -> Iterable[str]:
-    if unsupported:
-        yield unsupported
+def _reasons(age: dt.timedelta | None, rpo: dt.timedelta) -> Iterable[str]:
     if age is None:
         yield "there is no good backup"
     elif age > rpo:

@@ -12,7 +12,6 @@ from lifeboat.errors import ConfigurationError
 from lifeboat.model.catalog import Catalog
 from lifeboat.model.manifest import chain_name
 from lifeboat.model.policy_environment import Environment
-from lifeboat.model.policy_summary import unsupported_reason
 from lifeboat.model.retention import CLOCK_TOLERANCE
 from lifeboat.model.signed import TrustedKeys
 from lifeboat.stages.catalog import look
@@ -20,18 +19,16 @@ from lifeboat.stages.catalog import look
 
 @dataclass(frozen=True)
 class PlannedSource:
-    """A source of the run. ``covered_by`` names the backup that makes another one needless; ``unsupported`` says
-    that the policy asks for something this version cannot back up, which turns the run red."""
+    """A source of the run. ``covered_by`` names the backup that makes another one needless."""
 
     service: str
     source: str
     kind: str
     covered_by: str | None = None
-    unsupported: str = ""
 
     @property
     def due(self) -> bool:
-        return not self.covered_by and not self.unsupported
+        return not self.covered_by
 
     @property
     def label(self) -> str:
@@ -71,7 +68,6 @@ def plan_run(
                 source=source_name,
                 kind=source.kind,
                 covered_by=covered,
-                unsupported=unsupported_reason(source),
             )
         )
     return planned

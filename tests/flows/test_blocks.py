@@ -23,6 +23,7 @@ from support.prefect_server import server_environment
 
 import blocks
 from blocks import (
+    AzureBlobs,
     AzureFileShares,
     HttpExport,
     IndexIdentity,
@@ -30,6 +31,7 @@ from blocks import (
     NasStore,
     PostgresServer,
     Recipients,
+    S3Bucket,
     SftpAccount,
     SigningKey,
     SigningPublicKeys,
@@ -44,6 +46,7 @@ from blocks.harbour import (
     load_store,
     load_trusted,
 )
+from blocks.objects import load_object_tree
 from blocks.trees import load_tree
 from lifeboat.adapters.azure_files_share import AccountKey, EntraCredential, SharedAccessSignature
 from lifeboat.adapters.entra import EntraPassword
@@ -51,9 +54,12 @@ from lifeboat.adapters.http_session import BearerToken, Endpoint, UserPassword
 from lifeboat.adapters.policy_file import read_policy
 from lifeboat.adapters.store_local import LocalTarget
 from lifeboat.adapters.store_sftp import SftpTarget
+from lifeboat.adapters.tree_blob import BlobTreeTarget
+from lifeboat.adapters.tree_s3 import S3TreeTarget
 from lifeboat.errors import ConfigurationError, PolicyError, SignatureInvalid, SourceError
+from lifeboat.model.patterns import Selection
 from lifeboat.model.policy_environment import Environment, StoreRules
-from lifeboat.model.policy_sources import PostgresSource
+from lifeboat.model.policy_sources import FilesSource, PostgresSource
 from lifeboat.stages.keygen import new_identity, new_signing_key
 
 pytestmark = pytest.mark.prefect
@@ -117,6 +123,8 @@ def test_package_shows_exactly_our_blocks_under_the_slugs_they_keep_for_ever() -
         "postgres-server": "PostgreSQL Server",
         "azure-file-shares": "Azure File Shares",
         "sftp-account": "SFTP Account",
+        "s3-bucket": "S3 Bucket",
+        "azure-blobs": "Azure Blobs",
         "http-export": "HTTP Export",
         "nas-store": "NAS Store",
         "local-store": "Local Store",
@@ -156,6 +164,8 @@ def test_no_block_can_hold_an_identity_that_opens_parts() -> None:
         "postgres-server": ["password"],
         "azure-file-shares": ["key", "sas"],
         "sftp-account": ["private_key", "passphrase", "password"],
+        "s3-bucket": ["secret_key"],
+        "azure-blobs": ["key", "sas"],
         "http-export": ["password", "token"],
         "nas-store": ["private_key", "passphrase", "password"],
         "signing-key": ["private_key"],
@@ -241,6 +251,64 @@ def test_sftp_account_gives_a_tree_at_the_policys_address_with_the_pinned_key() 
     assert CANARY not in repr(tree)
 
 
+def test_s3_bucket_gives_a_tree_at_the_policys_bucket() -> None:
+    block = S3Bucket(access_key="id", secret_key=CANARY, endpoint="https://fra1.digitaloceanspaces.com")
+    tree = block.tree("documents", "invoices/2026")
+    assert tree == S3TreeTarget(
+        "documents", "invoices/2026", "id", CANARY, "https://fra1.digitaloceanspaces.com", "us-east-1"
+    )
+    assert tree.label == "s3://documents/invoices/2026 at fra1.digitaloceanspaces.com"
+    assert CANARY not in repr(tree) + tree.label
+
+
+@pytest.mark.parametrize(
+    ("fields", "credential"),
+    [
+        ({"authentication": "key", "key": CANARY}, AccountKey("damedia", CANARY)),
+        ({"authentication": "sas", "sas": f"sig={CANARY}"}, SharedAccessSignature(f"sig={CANARY}")),
+        ({}, EntraCredential()),
+    ],
+)
+def test_azure_blobs_give_a_tree_of_the_policys_container(fields: dict[str, Any], credential: object) -> None:
+    tree = AzureBlobs(account="damedia", **fields).tree("documents", "")
+    assert tree == BlobTreeTarget("damedia", "documents", "", credential)  # type: ignore[arg-type]
+    assert tree.label == "abfs://documents/ at damedia.blob.core.windows.net"
+    assert CANARY not in repr(tree) + tree.label
+
+
+@pytest.mark.parametrize(
+    ("url", "label"),
+    [
+        ("s3://Old.Bucket/a%20b//c#d/", "s3://Old.Bucket/a b//c#d"),
+        ("s3://documents/", "s3://documents/"),
+        ("abfs://documents/ä", "abfs://documents/ä at damedia.blob.core.windows.net"),
+    ],
+)
+@pytest.mark.parametrize(("given", "name"), [(None, "production-main-files"), ("archive", "archive")])
+def test_object_tree_is_loaded_from_the_block_that_the_policy_means(
+    clean_server: None, url: str, label: str, given: str | None, name: str
+) -> None:
+    classification = {"confidentiality": "high", "integrity": "high", "availability": "high"}
+    source = FilesSource.model_validate(
+        {
+            "kind": "files",
+            "url": url,
+            "block": given,
+            "include": ["*.pdf"],
+            "exclude": ["tmp"],
+            "consistency": "live",
+            "classification": classification,
+        }
+    )
+    with pytest.raises(ConfigurationError, match=f"There is no (s3-bucket|azure-blobs) block '{name}'"):
+        load_object_tree("production", "main", "files", source)
+    S3Bucket(access_key="id", secret_key=CANARY).save(name)
+    AzureBlobs(account="damedia").save(name)
+    tree = load_object_tree("production", "main", "files", source)
+    assert isinstance(tree, S3TreeTarget | BlobTreeTarget)
+    assert (tree.label, tree.selection) == (label, Selection(("*.pdf",), ("tmp",)))
+
+
 # What each one refuses
 
 
@@ -270,6 +338,18 @@ def test_sftp_account_gives_a_tree_at_the_policys_address_with_the_pinned_key() 
         (AzureFileShares, {"endpoint": f"https://a.example/?sig={CANARY}"}, "not one of a host alone"),
         (SftpAccount, {"user": "u", "host_key": HOST_KEY}, "neither a private key nor a password"),
         (SftpAccount, {"user": "u", "host_key": " ", "password": CANARY}, "No host key is pinned"),
+        (S3Bucket, {"access_key": "id", "secret_key": ""}, "the secret key is empty"),
+        (
+            S3Bucket,
+            {"access_key": "id", "secret_key": CANARY, "endpoint": "fra1"},
+            "not the URL of a service",
+        ),
+        (AzureBlobs, {"account": "damedia", "authentication": "key"}, "lacks key"),
+        (AzureBlobs, {"account": "damedia", "authentication": "sas", "sas": CANARY}, "no signature in it"),
+        (AzureBlobs, {"account": "damedia", "sas": f"sig={CANARY}"}, "entra and sas exclude each other"),
+        (AzureBlobs, {"account": "Da-Media", "authentication": "entra"}, "account"),
+        (AzureBlobs, {"account": "damedia", "endpoint": f"https://a.example/?{CANARY}"}, "not the URL of a"),
+        (AzureBlobs, {"account": "damedia", "endpoint": "http://a.example"}, "over https only"),
         (LocalStore, {"folder": "backups"}, "begin with /"),
         (Recipients, {"recipients": [KEYS[0].recipient]}, "one recipient is not enough"),
         (Recipients, {"recipients": [KEYS[0].recipient] * 2}, "stands here twice"),
@@ -374,7 +454,7 @@ def clean_server(prefect_server: None) -> Iterator[None]:
                 client.delete_block_document(document["id"])
 
 
-ENVIRON = {"KEYCLOAK_DATABASE_PASSWORD": CANARY}
+ENVIRON = {"KEYCLOAK_DATABASE_PASSWORD": CANARY, "SPACES_SECRET_KEY": CANARY}
 
 
 def apply(text: str, *, dry_run: bool = False, environ: dict[str, str] = ENVIRON) -> list[AppliedBlock]:
@@ -411,7 +491,7 @@ def test_apply_twice_changes_nothing_the_second_time(clean_server: None, example
 
 def test_apply_after_a_change_updates_that_block_only(clean_server: None, example: str) -> None:
     apply(example)
-    changed = actions(apply(example, environ={"KEYCLOAK_DATABASE_PASSWORD": "another"}))
+    changed = actions(apply(example, environ={**ENVIRON, "KEYCLOAK_DATABASE_PASSWORD": "another"}))
     assert [name for name, action in changed.items() if action != "unchanged"] == [
         "postgres-server/production-authentication-database"
     ]

@@ -68,8 +68,12 @@ def _handler(service: HttpService) -> type[BaseHTTPRequestHandler]:
             for name, value in reply.headers.items():
                 self.send_header(name, value)
             self.end_headers()
-            with contextlib.suppress(OSError):
-                self.wfile.write(reply.body)
+            if self.command != "HEAD":
+                with contextlib.suppress(OSError):
+                    self.wfile.write(reply.body)
+
+        def do_HEAD(self) -> None:
+            self.do_GET()
 
         def log_message(self, *_: Any) -> None:
             """Nothing to the terminal."""

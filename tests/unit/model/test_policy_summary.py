@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
-from pathlib import Path
 
 from support.policies import demo_policy
 
-from lifeboat.adapters.policy_file import read_policy
 from lifeboat.model.policy_summary import summarise
-
-CLASSIFIED = {"classification": {"confidentiality": "high", "integrity": "high", "availability": "high"}}
 
 
 def test_summary_of_the_demo_shows_the_arithmetic_of_its_schedule() -> None:
@@ -20,23 +16,11 @@ def test_summary_of_the_demo_shows_the_arithmetic_of_its_schedule() -> None:
     )
     assert (summary.worst_loss, summary.starts) == (dt.timedelta(hours=13), ("00:15", "12:15"))
     assert summary.sources == ("main/databases (postgres)",)
-    assert summary.unsupported == ()
 
 
 def test_summary_of_uneven_runs_takes_the_longest_interval() -> None:
     (summary,) = summarise(demo_policy({"environments.demo.schedule.at": ["00:15", "06:15"]}))
     assert summary.worst_interval == dt.timedelta(hours=18)
-
-
-def test_summary_names_the_sources_that_are_not_backed_up_by_this_version() -> None:
-    rules = {"kind": "files", "url": "s3://bucket/folder", "consistency": "live", **CLASSIFIED}
-    (summary,) = summarise(demo_policy({"environments.demo.services.main.sources.images": rules}))
-    assert summary.unsupported == ("main/images",)
-
-
-def test_every_source_of_the_companys_policy_is_backed_up() -> None:
-    summaries = summarise(read_policy(Path("digital-automotive")))
-    assert [summary.unsupported for summary in summaries] == [(), (), ()]
 
 
 def test_summary_without_monthlies_says_so() -> None:

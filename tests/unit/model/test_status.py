@@ -15,14 +15,13 @@ RPO = dt.timedelta(hours=24)
 HOUR = dt.timedelta(hours=1)
 
 
-def judged(chain: Chain, now: dt.datetime, *, unsupported: str = "") -> SourceStatus:
+def judged(chain: Chain, now: dt.datetime) -> SourceStatus:
     return judge_source(
         chain.catalog(anchored=True),
         service="main",
         source="databases",
         rpo=RPO,
         now=now,
-        unsupported=unsupported,
     )
 
 
@@ -110,11 +109,6 @@ def test_torn_place_is_noted_and_harmless(chain: Chain) -> None:
     status = judged(chain, NEWEST + 2 * HOUR)
     assert status.standing is Standing.FINE
     assert status.notes == ("places torn by a crash while publishing, and never committed: 4",)
-
-
-def test_unsupported_source_is_overdue_and_says_why(chain: Chain) -> None:
-    status = judged(chain, NEWEST + HOUR, unsupported="not by this version")
-    assert (status.standing, status.reasons) == (Standing.OVERDUE, ("not by this version",))
 
 
 def test_worst_standing_wins_in_any_order(chain: Chain) -> None:
