@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from lifeboat.errors import RestoreRefused
 from lifeboat.model.index import Database, Index, IndexPart, Table
 from lifeboat.model.manifest import Manifest
+from lifeboat.model.table_patterns import choose_tables
 
 NAME_LIMIT = 63
 """Bytes PostgreSQL keeps of a database name."""
@@ -66,10 +67,11 @@ def plan_restore(
     owner: str = "",
     present: Collection[str] = (),
 ) -> RestorePlan:
-    """Choose databases (all when none is named) and tables (``schema.table``) of a backup, and name the targets.
+    """Choose databases (all when none is named) and tables of a backup, and name the targets.
 
-    A target is ``<database>-restored-<day>`` unless ``new_name`` says otherwise. Raises ``RestoreRefused`` for
-    what the backup does not hold, and for a target that exists already (F52).
+    ``tables`` are names or patterns as ``table_patterns`` reads them (all when there is none). A target is
+    ``<database>-restored-<day>`` unless ``new_name`` says otherwise. Raises ``RestoreRefused`` for what the backup
+    does not hold, and for a target that exists already (F52).
     """
     names = dict.fromkeys(databases)
     chosen = [_database(index, name) for name in names] if names else list(index.databases)
@@ -82,7 +84,7 @@ def plan_restore(
         DatabaseRestore(
             source=database,
             target=new_name or default_name(database.name, manifest),
-            tables=tuple(_tables(database, tables)) if tables else database.tables,
+            tables=_tables(database, tables) if tables else database.tables,
             partial=bool(tables),
         )
         for database in chosen
@@ -147,14 +149,16 @@ def _database(index: Index, name: str) -> Database:
     return found
 
 
-def _tables(database: Database, labels: Sequence[str]) -> list[Table]:
-    by_label: dict[str, list[Table]] = {}
-    for table in database.tables:
-        by_label.setdefault(table.label, []).append(table)
-    unknown = [label for label in labels if len(by_label.get(label, ())) != 1]
-    if unknown:
+def _tables(database: Database, patterns: Sequence[str]) -> tuple[Table, ...]:
+    chosen = choose_tables([database], patterns)
+    if chosen.unmatched:
         raise RestoreRefused(
-            f"Database {database.name!r} of this backup has no table {', '.join(map(repr, unknown))}.",
-            hint="Write it as schema.table, meaning exactly one; `lifeboat show` lists them.",
+            f"Database {database.name!r} of this backup has no table {', '.join(map(repr, chosen.unmatched))}.",
+            hint="Write schema.table, or a pattern like 'public.*'; `lifeboat tables` lists them.",
         )
-    return [by_label[label][0] for label in dict.fromkeys(labels)]
+    if chosen.ambiguous:
+        raise RestoreRefused(
+            f"Database {database.name!r} of this backup has several tables {', '.join(map(repr, chosen.ambiguous))}.",
+            hint="Write a dot inside a name as [.]: 'a[.]b.c' is table c of schema a.b.",
+        )
+    return tuple(table for _, table in chosen.tables)

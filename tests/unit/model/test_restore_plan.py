@@ -58,6 +58,33 @@ def test_one_table_needs_its_part_and_the_schema_but_not_the_rest() -> None:
     assert numbers(made) == [2, 5]
 
 
+@pytest.mark.parametrize("pattern", ["public.*", "shop.public.*", "publi[c].*s"])
+def test_tables_are_chosen_by_pattern_and_make_a_partial_restore(pattern: str) -> None:
+    made = plan(databases=["shop"], tables=[pattern])
+
+    assert [found.name for found in made.databases[0].tables] == ["orders", "items", "lines"]
+    assert made.databases[0].partial
+    assert numbers(made) == [2, 4, 5]
+
+
+def test_table_called_like_a_pattern_is_restored_alone() -> None:
+    odd = database("shop", table("o*", 4), table("orders", 5), schema_part=2, rest_part=3)
+
+    assert numbers(plan(index(odd), tables=["public.o*"])) == [2, 4]
+
+
+def test_pattern_that_means_nothing_is_refused_by_name_although_others_mean_something() -> None:
+    with pytest.raises(RestoreRefused, match=r"'shop' of this backup has no table 'Public\.\*'\.") as caught:
+        plan(databases=["shop"], tables=["public.*", "Public.*"])
+
+    assert "lifeboat tables" in caught.value.hint
+
+
+def test_pattern_of_another_database_is_refused() -> None:
+    with pytest.raises(RestoreRefused, match=r"no table 'fleet\.public\.ships'"):
+        plan(databases=["shop"], tables=["fleet.public.ships"])
+
+
 def test_backup_of_one_database_needs_no_choice_for_a_table() -> None:
     assert numbers(plan(index(FLEET), tables=["public.ships"])) == [6, 8]
 
@@ -128,8 +155,11 @@ def test_label_that_means_two_tables_is_refused() -> None:
         "shop", table("b.c", 4, schema="a"), table("c", 5, schema="a.b"), schema_part=2, rest_part=3
     )
 
-    with pytest.raises(RestoreRefused):
+    with pytest.raises(RestoreRefused, match=r"several tables 'a\.b\.c'") as caught:
         plan(index(twins), tables=["a.b.c"])
+
+    assert "a[.]b.c" in caught.value.hint
+    assert numbers(plan(index(twins), tables=["a[.]b.c"])) == [2, 5]
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), min_size=1, max_size=63))
