@@ -28,7 +28,7 @@ def files(
     as_json: AsJson = False,
 ) -> None:
     """List the files of a backup from its index; no data is fetched."""
-    from cli.commands_list import find_entry, open_index
+    from cli.open_backup import find_entry, open_index
     from cli.open_environment import open_environment
     from lifeboat.model.outcome import human_bytes
     from lifeboat.model.tree_index import TreeIndex
@@ -38,7 +38,8 @@ def files(
     index = open_index(opened, manifest)
     if not isinstance(index, TreeIndex):
         raise Refused(
-            f"{backup_id} is no backup of files.", hint="`lifeboat show --tables` lists its tables."
+            f"{backup_id} is no backup of files.",
+            hint=f"`lifeboat tables {environment} {backup_id}` lists its tables.",
         )
     found = [member.entry for member in _matching(index, patterns or [])]
     rows = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from cli.open_environment import Chain, OpenEnvironment
     from lifeboat.model.catalog import Entry
     from lifeboat.model.index import Index
-    from lifeboat.model.manifest import Manifest
     from lifeboat.model.tree_index import TreeIndex, TreeIndexHeader
 
 
@@ -25,6 +25,12 @@ def list_backups(
     source: Annotated[
         str | None,
         typer.Option("--source", metavar="SERVICE/SOURCE", help="Only the backups of this source."),
+    ] = None,
+    run: Annotated[
+        str | None,
+        typer.Option(
+            "--run", metavar="RUN_ID", help="Only the backups of this run, and how far apart they are."
+        ),
     ] = None,
     policy: PolicyName = DEFAULT_POLICY,
     as_json: AsJson = False,
@@ -42,9 +48,15 @@ def list_backups(
             f"Environment {environment!r} has no source {source!r}.",
             hint=f"`lifeboat list {environment}` shows them.",
         )
-    told = [_chain_data(opened, chain) for chain in chains]
+    told = [_chain_data(opened, chain, run) for chain in chains]
+    if run is not None:
+        told = [data for data in told if _tells(data)]
     tables = [table_ for data in told for table_ in _chain_tables(data)]
-    Output(as_json).result({"environment": environment, "sources": told}, *tables)
+    data: dict[str, Any] = {"environment": environment, "sources": told}
+    if run is not None:
+        data["run"] = of_run = _run_data(opened, chains, run)
+        tables += _run_lines(of_run)
+    Output(as_json).result(data, *tables)
 
 
 def show(
@@ -55,6 +67,7 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show one backup: its signed manifest, and the databases that its sealed index names."""
+    from cli.open_backup import find_entry, open_index
     from cli.open_environment import open_environment
 
     opened = open_environment(policy, environment)
@@ -72,25 +85,42 @@ def show(
     output.result(data, *_index_tables(index, with_tables=tables))
 
 
-def find_entry(opened: OpenEnvironment, backup_id: str) -> Entry:
-    """A committed backup of any chain of the environment; raises ``Refused`` when there is none of that id."""
-    from cli.open_environment import chains_of, read_view
-
-    chains = chains_of(opened, read_view(opened))
-    entry = next((found for chain in chains if (found := chain.catalog.find(backup_id))), None)
-    if entry is None:
-        raise Refused(
-            f"Environment {opened.name!r} has no committed backup {backup_id!r}.",
-            hint=f"`lifeboat list {opened.name}` shows what there is, and what is damaged or missing.",
-        )
-    return entry
-
-
 def _wanted(chain: Chain, source: str | None) -> bool:
     return source is None or (chain.service, chain.source_name) == split_source(source)
 
 
-def _chain_data(opened: OpenEnvironment, chain: Chain) -> dict[str, Any]:
+def _run_data(opened: OpenEnvironment, chains: Sequence[Chain], run_id: str) -> dict[str, Any]:
+    """How far the data of a run's backups is apart; raises ``Refused`` when there are none."""
+    from lifeboat.model.recovery_point import recovery_points_on_store
+
+    entries = [entry for chain in chains for entry in chain.catalog.entries]
+    manifests = [entry.manifest for entry in entries if entry.manifest.run_id == run_id]
+    if not manifests:
+        raise Refused(
+            f"Nothing here was committed by a run {run_id!r}.",
+            hint="`lifeboat show` names the run of a backup, `lifeboat list --json` that of each.",
+        )
+    moments = [manifest.data_timestamp for manifest in manifests]
+    return {
+        "run_id": run_id,
+        "backups": len(manifests),
+        "first": min(moments),
+        "last": max(moments),
+        "skew": max(moments) - min(moments),
+        "recovery_points": recovery_points_on_store(opened.environment, manifests),
+    }
+
+
+def _run_lines(data: dict[str, Any]) -> list[RenderableType]:
+    summary = (
+        f"{data['run_id']}: {data['backups']} backups, data of {instant(data['first'])} to "
+        f"{instant(data['last'])}, {data['skew'].total_seconds():.1f} s apart"
+    )
+    return [line(summary), *(line(str(point)) for point in data["recovery_points"])]
+
+
+def _chain_data(opened: OpenEnvironment, chain: Chain, run_id: str | None) -> dict[str, Any]:
+    """With ``run_id`` only the backups of that run; what is wrong with the chain is told all the same."""
     from cli.open_environment import retention_of
 
     catalog = chain.catalog
@@ -100,10 +130,13 @@ def _chain_data(opened: OpenEnvironment, chain: Chain) -> dict[str, Any]:
         entry = catalog.find(decision.backup.backup_id)
         assert entry is not None
         manifest = entry.manifest
+        if run_id not in (None, manifest.run_id):
+            continue
         backups.append(
             {
                 "day": manifest.day,
                 "backup_id": manifest.backup_id,
+                "run_id": manifest.run_id,
                 "place": manifest.sequence,
                 "data_timestamp": manifest.data_timestamp,
                 "committed_at": manifest.committed_at,
@@ -123,6 +156,10 @@ def _chain_data(opened: OpenEnvironment, chain: Chain) -> dict[str, Any]:
         "torn": catalog.torn,
         "doubts": catalog.doubts,
     }
+
+
+def _tells(data: dict[str, Any]) -> bool:
+    return any(data[what] for what in ("backups", "damaged", "missing", "torn", "doubts"))
 
 
 def _chain_tables(data: dict[str, Any]) -> list[RenderableType]:
@@ -148,19 +185,6 @@ def _chain_tables(data: dict[str, Any]) -> list[RenderableType]:
     columns = ["=day", "=backup", "=data of", "quality", ">rows or files", ">size", ">on store", "kept why"]
     shown: list[RenderableType] = [table(columns, rows, title=data["source"])]
     return shown + [line(f"doubt: {doubt}") for doubt in data["doubts"]]
-
-
-def open_index(opened: OpenEnvironment, manifest: Manifest) -> Index | TreeIndex:
-    """The index of a backup, opened with the identity for indexes."""
-    from blocks.harbour import load_index_identity
-    from cli.prefect_api import prefect_errors
-    from lifeboat.stages.fetch import fetch_index, fetch_tree_index
-
-    with prefect_errors():
-        identities = [load_index_identity(opened.name)]
-    if manifest.source_kind == "tree":
-        return fetch_tree_index(opened.store, manifest, identities)
-    return fetch_index(opened.store, manifest, identities)
 
 
 def _manifest_table(entry: Entry) -> RenderableType:

@@ -14,12 +14,14 @@ from typer.main import get_command
 
 from cli import commands_keys, commands_policy
 from cli.commands_backup import backup
+from cli.commands_diff import diff
 from cli.commands_doctor import doctor
 from cli.commands_files import files
 from cli.commands_list import list_backups, show
 from cli.commands_restore import restore
 from cli.commands_retention import retention
 from cli.commands_status import status
+from cli.commands_tables import tables
 from cli.output import Output
 from lifeboat.errors import Cancelled, LifeboatError
 
@@ -44,6 +46,8 @@ app.command()(show)
 app.command()(retention)
 app.command()(restore)
 app.command()(files)
+app.command()(tables)
+app.command()(diff)
 app.command()(status)
 app.command()(doctor)
 

@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from lifeboat.model.manifest import Manifest
 from lifeboat.model.outcome import SourceOutcome
 from lifeboat.model.policy_environment import Environment
 from lifeboat.model.policy_sources import PostgresSource, Source
@@ -30,18 +31,41 @@ class RecoveryPoint:
 
 def recovery_points(environment: Environment, outcomes: Sequence[SourceOutcome]) -> tuple[RecoveryPoint, ...]:
     """One for each service whose sources the policy wants of one moment, of those that a run backed up."""
+    services = environment.services
+    return _points(
+        environment,
+        [
+            (outcome.service, outcome.source, outcome.data_timestamp)
+            for outcome in outcomes
+            if outcome.data_timestamp and holds_still(services[outcome.service].sources[outcome.source])
+        ],
+    )
+
+
+def recovery_points_on_store(
+    environment: Environment, manifests: Sequence[Manifest]
+) -> tuple[RecoveryPoint, ...]:
+    """The same from the manifests of one run, whatever the policy has come to say of their sources since."""
+    return _points(
+        environment,
+        [
+            (manifest.service, manifest.source, manifest.data_timestamp)
+            for manifest in manifests
+            if manifest.consistency != "live"
+        ],
+    )
+
+
+def _points(
+    environment: Environment, moments: Sequence[tuple[str, str, dt.datetime]]
+) -> tuple[RecoveryPoint, ...]:
+    """From service, source and data timestamp of what holds still."""
     found = []
     for name, service in environment.services.items():
-        moments = {
-            outcome.source: outcome.data_timestamp
-            for outcome in outcomes
-            if outcome.service == name
-            and outcome.data_timestamp
-            and holds_still(service.sources[outcome.source])
-        }
-        if service.recovery_point == "service" and len(moments) > 1:
-            first, last = min(moments.values()), max(moments.values())
-            found.append(RecoveryPoint(name, tuple(moments), first, last - first))
+        sources = {source: moment for owner, source, moment in moments if owner == name}
+        if service.recovery_point == "service" and len(sources) > 1:
+            first, last = min(sources.values()), max(sources.values())
+            found.append(RecoveryPoint(name, tuple(sources), first, last - first))
     return tuple(found)
 
 
