@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from zoneinfo import ZoneInfo
 
 import typer
 
-from cli.options import DEFAULT_POLICY, AsJson, EnvironmentName, PolicyName
+from cli.options import DEFAULT_POLICY, AsJson, EnvironmentName, PolicyName, split_source
 from cli.output import Output, console, instant, table
-from lifeboat.errors import Cancelled, ConfigurationError, Refused
+from cli.restore_ways import blocks_from, carry_out_directly, carry_out_with_prefect, open_places
+from lifeboat.errors import Cancelled, Refused
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from lifeboat.model.policy import Policy
     from lifeboat.model.restore_outcome import PlannedObject, RestoreOutcome
-    from lifeboat.stages.restoration import Item, RestoreOrder
+    from lifeboat.stages.restore_order import RestoreOrder
     from tasks.restore_board import Destination
 
 
@@ -53,7 +53,9 @@ def restore(
     table_name: Annotated[
         list[str] | None,
         typer.Option(
-            "--table", metavar="SCHEMA.TABLE", help="Only this table of one database; may be given again."
+            "--table",
+            metavar="PATTERN",
+            help="Only tables like 'public.*' of one database; may be given again.",
         ),
     ] = None,
     path: Annotated[
@@ -122,11 +124,13 @@ def restore(
     from lifeboat.stages.restoration import plan_restoration
     from tasks.restore_board import identity_path
 
+    for label in sources or ():
+        split_source(label)
     identity_path()
     rules = read_policy(Path(policy))
     moment = parse_moment(at, rules.time_zone) if at else None
-    with _blocks_from(blocks, direct=direct):
-        destination = _open_places(rules, environment, target, folder, direct=direct)
+    with blocks_from(blocks, direct=direct):
+        destination = open_places(rules, environment, target, folder, direct=direct)
         order = _order(
             rules, environment, destination, sources=tuple(sources or ()), point=(backup, moment, run),
             newest_of_each=newest_of_each, databases=tuple(database or ()), tables=tuple(table_name or ()),
@@ -143,9 +147,9 @@ def restore(
             return
         approval = _agreed(planned, wanted, approve, yes=yes)
         outcomes = (
-            _carry_out_directly(rules, order, items, destination, jobs)
+            carry_out_directly(rules, order, items, destination, jobs)
             if direct
-            else _carry_out_with_prefect(order, items, target, folder, approval, policy, jobs)
+            else carry_out_with_prefect(order, items, target, folder, approval, policy, jobs)
         )
     output.result({"plan": planned, "restored": outcomes}, _outcome_table(outcomes))
     from tasks.restore import raise_if_failed
@@ -167,36 +171,6 @@ def parse_moment(text: str, time_zone: str) -> dt.datetime:
     return (moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(time_zone))).astimezone(dt.UTC)
 
 
-@contextlib.contextmanager
-def _blocks_from(file: Path | None, *, direct: bool) -> Iterator[None]:
-    """Without a server, blocks come from a file; with one, from the server."""
-    if direct != (file is not None):
-        raise ConfigurationError(
-            "--direct and --blocks go together: without a Prefect server, blocks come from a file.",
-            hint="Use the file that `lifeboat blocks apply` reads; keep a copy of it with the recovery runbook.",
-        )
-    if file is None:
-        yield
-        return
-    import os
-
-    from blocks.offline import blocks_from_file
-
-    with blocks_from_file(file, os.environ):
-        yield
-
-
-def _open_places(rules: Policy, environment: str, server: str, folder: str, *, direct: bool) -> Destination:
-    from cli.prefect_api import prefect_errors, require_api
-    from tasks.restore_board import open_places
-
-    if direct:
-        return open_places(rules, environment, server=server, folder=folder)
-    require_api()
-    with prefect_errors():
-        return open_places(rules, environment, server=server, folder=folder)
-
-
 def _order(
     rules: Policy,
     environment: str,
@@ -206,7 +180,7 @@ def _order(
     **choice: Any,  # noqa: ANN401 - fields of RestoreOrder
 ) -> RestoreOrder:
     from lifeboat.model.restore_choice import Point
-    from lifeboat.stages.restoration import RestoreOrder
+    from lifeboat.stages.restore_order import RestoreOrder
 
     return RestoreOrder(
         environment=environment,
@@ -240,55 +214,6 @@ def _agreed(planned: Sequence[PlannedObject], wanted: str, given: str, *, yes: b
     if answer != wanted if wanted else answer.lower() != "yes":
         raise Cancelled("Not restored: nothing was created or changed.")
     return answer if wanted else ""
-
-
-def _carry_out_directly(
-    rules: Policy, order: RestoreOrder, items: Sequence[Item], destination: Destination, jobs: int
-) -> list[RestoreOutcome]:
-    from tasks.restore_board import loader_aboard
-
-    screen = console(stderr=True)
-    with loader_aboard(destination.places, rules.environment(order.environment), lambda _: None) as loader:
-        outcomes = []
-        for item in items:
-            screen.print(f"restoring {item.source} …")
-            outcomes += item.carry_out(loader, jobs)
-        return outcomes
-
-
-def _carry_out_with_prefect(
-    order: RestoreOrder,
-    items: Sequence[Item],
-    server: str,
-    folder: str,
-    approval: str,
-    policy: str,
-    jobs: int,
-) -> list[RestoreOutcome]:
-    """As a run that the UI shows; it restores the very backups that were planned."""
-    from cli.prefect_api import prefect_errors
-    from flows.restore import restore as flow
-    from lifeboat.errors import RestoreFailed
-
-    manifests = [item.manifest for item in items]
-    runs = {manifest.run_id for manifest in manifests}
-    point = {"backup": manifests[0].backup_id} if len(manifests) == 1 else {}
-    if len(manifests) > 1 and len(runs) == 1:
-        point = {"run": runs.pop()}
-    with prefect_errors():
-        state = flow(
-            order.environment, list(order.sources), server, folder,
-            **point, at=order.point.at if not point else None, newest_of_each=order.newest_of_each and not point,
-            databases=list(order.databases), tables=list(order.tables), paths=list(order.paths),
-            new_name=order.new_name, replace=order.replace, with_roles=order.with_roles, owner=order.owner,
-            approval=approval, policy=policy, jobs=jobs, return_state=True,
-        )  # fmt: skip
-        result: Any = state.result(raise_on_failure=False)
-    if isinstance(result, RestoreFailed):
-        return list(result.outcomes)
-    if isinstance(result, Exception):
-        raise result
-    return list(result)
 
 
 def _plan_tables(planned: Sequence[PlannedObject]) -> list[RenderableType]:

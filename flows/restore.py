@@ -11,7 +11,7 @@ from prefect.runtime import flow_run
 from lifeboat.adapters.policy_file import read_policy
 from lifeboat.model.restore_choice import Point
 from lifeboat.model.restore_outcome import RestoreOutcome, approval_wanted
-from lifeboat.stages.restoration import RestoreOrder
+from lifeboat.stages.restore_order import RestoreOrder
 from tasks.progress import ProgressBoard
 from tasks.restore import carry_out, plan, raise_if_failed, report, show_plan, wait_for_approval
 from tasks.restore_board import loader_aboard, open_places
@@ -58,7 +58,7 @@ def restore(
         at: The newest good backup whose data is not younger than this.
         newest_of_each: Take each source's newest good backup, even if they are of different runs.
         databases: Databases to bring back; all of them when empty.
-        tables: Only these tables (schema.table) of one database.
+        tables: Only these tables of one database; schema.table, or a pattern like public.*.
         paths: Glob patterns of files and folders below the top of the source; all of them when empty.
         new_name: The new database's name; <database>-restored-<day> when empty.
         replace: Put restored databases in the place of the live ones, which are kept under dated names.

@@ -16,7 +16,7 @@ from lifeboat.errors import ConfigurationError, RestoreRefused
 from lifeboat.model.policy import Policy
 from lifeboat.model.policy_environment import Environment
 from lifeboat.stages.fetch import read_identities
-from lifeboat.stages.restoration import RestorePlaces
+from lifeboat.stages.restore_order import RestorePlaces
 
 IDENTITY = "LIFEBOAT_IDENTITY_FILE"
 """Environment variable of the restore host: the path of its age identity file. Never a block, never a parameter."""

@@ -6,18 +6,17 @@ The same with Prefect and without: the tasks wrap these functions, ``lifeboat re
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from lifeboat import clock
 from lifeboat.adapters.loading import Loader
 from lifeboat.adapters.postgres import PostgresServer
-from lifeboat.adapters.store import StoreTarget
-from lifeboat.errors import ConfigurationError, LifeboatError, RestoreRefused
+from lifeboat.errors import LifeboatError, RestoreRefused
 from lifeboat.model.catalog import Catalog
 from lifeboat.model.erasure_gate import refuse_missing_erasures
 from lifeboat.model.index import Index
-from lifeboat.model.manifest import ChainLink, Manifest, chain_name
+from lifeboat.model.manifest import Manifest, chain_name
 from lifeboat.model.outcome import human_bytes
 from lifeboat.model.patterns import Selection
 from lifeboat.model.restore_choice import Point, choose, newest_run
@@ -29,66 +28,10 @@ from lifeboat.model.tree_index import TreeIndex
 from lifeboat.stages.catalog import StoreView, look
 from lifeboat.stages.fetch import read_index, read_tree_index
 from lifeboat.stages.restore import restore_database
+from lifeboat.stages.restore_order import RestoreOrder, RestorePlaces
 from lifeboat.stages.restore_roles import restore_roles
 from lifeboat.stages.restore_tree import restore_tree
 from lifeboat.stages.target_server import look_at_target, replace_database
-
-
-@dataclass(frozen=True)
-class RestoreOrder:
-    """What is asked for. ``sources`` are ``service/source``; all of ``known_sources`` when empty, from one run.
-
-    ``replace``: restored databases take the place of those they come from, which are kept under dated names. ``owner``
-    gets everything instead of the backup's owners.
-    """
-
-    environment: str
-    target_environment: str
-    known_sources: tuple[str, ...]
-    sources: tuple[str, ...] = ()
-    point: Point = field(default_factory=Point)
-    newest_of_each: bool = False
-    databases: tuple[str, ...] = ()
-    tables: tuple[str, ...] = ()
-    paths: tuple[str, ...] = ()
-    new_name: str | None = None
-    replace: bool = False
-    with_roles: bool = False
-    owner: str = ""
-
-    def __post_init__(self) -> None:
-        unknown = sorted(set(self.sources) - set(self.known_sources))
-        if unknown:
-            raise ConfigurationError(
-                f"The policy has no source {', '.join(map(repr, unknown))} in {self.environment}.",
-                hint=f"It has: {', '.join(self.known_sources)}.",
-            )
-        if len(self.chosen) > 1 and (self.databases or self.tables or self.paths or self.new_name):
-            raise RestoreRefused(
-                "Databases, tables, paths and a new name are of one source.",
-                hint=f"Name one of: {', '.join(self.chosen)}.",
-            )
-        if self.replace and (self.new_name or self.tables):
-            raise RestoreRefused(
-                "Only whole databases take the place of others, under their own names.",
-                hint="Leave out the new name and the tables, or do not replace.",
-            )
-
-    @property
-    def chosen(self) -> tuple[str, ...]:
-        return self.sources or self.known_sources
-
-
-@dataclass(frozen=True)
-class RestorePlaces:
-    """Where backups come from, and where they go. ``identities`` open them and never show."""
-
-    store: StoreTarget
-    trusted: TrustedKeys
-    identities: tuple[str, ...] = field(repr=False)
-    server: PostgresServer | None = None
-    folder: Path | None = None
-    erasures: ChainLink | None = None
 
 
 @dataclass(frozen=True)

@@ -70,9 +70,9 @@ def test_wrong_command_line_returns_2(arguments: list[str]) -> None:
 
 
 def test_wrong_command_line_as_json_is_a_document(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["restore", "demo", "main/databases", "--json"]) == 2
+    assert run(["restore", "--json"]) == 2
     error = json.loads(capsys.readouterr().out)["error"]
-    assert (error["kind"], error["message"]) == ("UsageError", "Missing option '--target'.")
+    assert (error["kind"], error["message"]) == ("UsageError", "Missing argument 'ENV'.")
 
 
 CANARY = "S3CRET-in-a-variable"

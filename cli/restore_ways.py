@@ -1,0 +1,97 @@
+"""The two ways of a restore: as a run that Prefect records, or directly, on the day there is no Prefect."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cli.output import console
+from lifeboat.errors import ConfigurationError, RestoreFailed
+
+if TYPE_CHECKING:
+    from lifeboat.model.policy import Policy
+    from lifeboat.model.restore_outcome import RestoreOutcome
+    from lifeboat.stages.restoration import Item
+    from lifeboat.stages.restore_order import RestoreOrder
+    from tasks.restore_board import Destination
+
+
+@contextlib.contextmanager
+def blocks_from(file: Path | None, *, direct: bool) -> Iterator[None]:
+    """Without a server, blocks come from a file; with one, from the server."""
+    if direct != (file is not None):
+        raise ConfigurationError(
+            "--direct and --blocks go together: without a Prefect server, blocks come from a file.",
+            hint="Use the file that `lifeboat blocks apply` reads; keep a copy of it with the recovery runbook.",
+        )
+    if file is None:
+        yield
+        return
+    from blocks.offline import blocks_from_file
+
+    with blocks_from_file(file, os.environ):
+        yield
+
+
+def open_places(rules: Policy, environment: str, server: str, folder: str, *, direct: bool) -> Destination:
+    """What ``restore_board.open_places`` says; without ``direct`` an API must answer."""
+    from cli.prefect_api import prefect_errors, require_api
+    from tasks import restore_board
+
+    if direct:
+        return restore_board.open_places(rules, environment, server=server, folder=folder)
+    require_api()
+    with prefect_errors():
+        return restore_board.open_places(rules, environment, server=server, folder=folder)
+
+
+def carry_out_directly(
+    rules: Policy, order: RestoreOrder, items: Sequence[Item], destination: Destination, jobs: int
+) -> list[RestoreOutcome]:
+    """Stage functions alone, one object after the other."""
+    from tasks.restore_board import loader_aboard
+
+    screen = console(stderr=True)
+    with loader_aboard(destination.places, rules.environment(order.environment), lambda _: None) as loader:
+        outcomes = []
+        for item in items:
+            screen.print(f"restoring {item.source} …")
+            outcomes += item.carry_out(loader, jobs)
+        return outcomes
+
+
+def carry_out_with_prefect(
+    order: RestoreOrder,
+    items: Sequence[Item],
+    server: str,
+    folder: str,
+    approval: str,
+    policy: str,
+    jobs: int,
+) -> list[RestoreOutcome]:
+    """As a run that the UI shows; it restores the very backups that were planned."""
+    from cli.prefect_api import prefect_errors
+    from flows.restore import restore as flow
+
+    manifests = [item.manifest for item in items]
+    runs = {manifest.run_id for manifest in manifests}
+    point = {"backup": manifests[0].backup_id} if len(manifests) == 1 else {}
+    if len(manifests) > 1 and len(runs) == 1:
+        point = {"run": runs.pop()}
+    with prefect_errors():
+        state = flow(
+            order.environment, list(order.sources), server, folder,
+            **point, at=order.point.at if not point else None, newest_of_each=order.newest_of_each and not point,
+            databases=list(order.databases), tables=list(order.tables), paths=list(order.paths),
+            new_name=order.new_name, replace=order.replace, with_roles=order.with_roles, owner=order.owner,
+            approval=approval, policy=policy, jobs=jobs, return_state=True,
+        )  # fmt: skip
+        result: Any = state.result(raise_on_failure=False)
+    if isinstance(result, RestoreFailed):
+        return list(result.outcomes)
+    if isinstance(result, Exception):
+        raise result
+    return list(result)
