@@ -15,7 +15,8 @@ from support.postgres import MAJORS
 from blocks import HttpExport
 from flows.backup import backup_environment
 from lifeboat.errors import SourcesFailed
-from lifeboat.stages.fetch import choose, fetch_tree_index, read_catalog
+from lifeboat.model.restore_choice import choose
+from lifeboat.stages.fetch import fetch_tree_index, read_catalog
 
 pytestmark = [
     pytest.mark.prefect,
