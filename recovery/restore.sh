@@ -68,7 +68,7 @@ begin() {
     trap 'exit 130' INT
     trap 'exit 143' TERM
     work=
-    work=$(mktemp -d "$memory/lifeboat-recovery-XXXXXX")
+    work=$(mktemp -d "$memory/lifeboat-recovery-$$-XXXXXX")
     random=$(od -An -N4 -tx1 /dev/urandom | tr -d ' \n')
     [ ${#random} -eq 8 ] || die 1 "There are no random numbers." "od and tr read /dev/urandom."
     [ -n "$folder" ] && [ -d "$folder" ] ||
@@ -416,7 +416,9 @@ list_tables() {
 
 build_database() {
     incomplete=lifeboat-incomplete-$random
-    for number in $(jq '.schema_part, .rest_part' "$work/database") $(cut -f 1 "$work/tables" | uniq); do
+    parts=$(awk -F'\t' '$1 != last { print $1 } { last = $1 }' "$work/tables")
+    others=$(jq '.schema_part, .rest_part' "$work/database")
+    for number in $others $parts; do
         check_part "$number"
     done
     schema=$work/schema
@@ -426,7 +428,7 @@ build_database() {
         die 1 "The database could not be created." "The server needs the old one's locale, and you the right to create."
     unfinished="The unfinished database is called $incomplete; drop it: dropdb $incomplete"
     restore_section pre-data
-    for number in $(cut -f 1 "$work/tables" | uniq); do
+    for number in $parts; do
         load_part "$number"
     done
     [ -n "$only" ] || load_rest
@@ -442,8 +444,10 @@ build_database() {
 restore_section() {
     set -- --section="$1"
     if [ -n "$only" ] && [ "$1" = --section=post-data ]; then
-        pg_restore --list "$schema" | grep -av -e ' FK CONSTRAINT ' -e ' TRIGGER ' -e ' EVENT TRIGGER ' \
-            -e ' MATERIALIZED VIEW DATA ' -e ' PUBLICATION ' -e ' SUBSCRIPTION ' -e ' COMMENT .* CONSTRAINT ' >"$work/list"
+        pg_restore --list "$schema" >"$work/entries"
+        grep -av -e ' FK CONSTRAINT ' -e ' TRIGGER ' -e ' EVENT TRIGGER ' \
+            -e ' MATERIALIZED VIEW DATA ' -e ' PUBLICATION ' -e ' SUBSCRIPTION ' -e ' COMMENT .* CONSTRAINT ' \
+            "$work/entries" >"$work/list"
         set -- "$@" --use-list="$work/list"
     fi
     pg_restore --exit-on-error --no-password --no-tablespaces --format=custom -d "$incomplete" "$@" "$schema" ||
@@ -453,7 +457,8 @@ restore_section() {
 load_part() {
     part "$1"
     rm -f "$work/wrong"
-    awk -F'\t' -v number="$1" '$1 == number' "$work/tables" | cut -f 2- >"$work/here"
+    awk -F'\t' -v number="$1" '$1 == number' "$work/tables" >"$work/rows"
+    cut -f 2- "$work/rows" >"$work/here"
     plain "$sealed" | copy_tables || true
     [ ! -s "$work/wrong" ] || die "$(head -n 1 "$work/wrong")" "$(tail -n +2 "$work/wrong")" "$unfinished"
     ended_well "$sealed"
@@ -570,13 +575,21 @@ members() {
         die $SECURITY "The index of $backup does not hold as many names as it says." "Choose another: -b ID."
 }
 
+# What follows is written to files and not piped: the left end of a pipe could fail without anybody noticing.
+
 of_kind() {
-    awk -F'\t' -v kind="$1" '$1 == kind' "$work/members"
+    awk -F'\t' -v kind="$1" '$1 == kind' "$work/members" >"$work/kind"
 }
 
-# Lines written for printf %b, as names that end in NUL.
+# decode FROM TO: lines written for printf %b, as names that end in NUL.
 decode() {
-    xargs -r -d '\n' printf '%b\0'
+    xargs -r -d '\n' -a "$1" printf '%b\0' >"$2"
+}
+
+# names FROM COLUMN: that column of every line, as names that end in NUL, in $work/names.
+names() {
+    cut -f "$2" "$1" >"$work/column"
+    decode "$work/column" "$work/names"
 }
 
 restore_tree() {
@@ -590,7 +603,10 @@ restore_tree() {
     [ "$kind" != postgres ] || die $REFUSED "$source is no backup of files." "Use: databases, database."
     members "$@"
     [ -s "$work/members" ] || [ $# -eq 0 ] || die $REFUSED "Nothing in $backup has this path." "sh restore.sh files lists them."
-    parts=$(of_kind file | cut -f 2 | sort -nu)
+    of_kind file
+    mv "$work/kind" "$work/files"
+    cut -f 2 "$work/files" >"$work/column"
+    parts=$(sort -nu "$work/column")
     for number in $parts; do
         check_part "$number"
     done
@@ -598,7 +614,8 @@ restore_tree() {
     unfinished="What was written lies in $incomplete; remove it."
     mkdir -p -- "$incomplete/tree"
     cd -- "$incomplete/tree"
-    of_kind directory | cut -f 8 | decode >"$work/names"
+    of_kind directory
+    names "$work/kind" 8
     xargs -0 -r mkdir -- <"$work/names" || die 1 "Folders could not be made." "$unfinished"
     for number in $parts; do
         unpack_part "$number"
@@ -608,8 +625,7 @@ restore_tree() {
     refuse_existing
     mv -T -- "$incomplete/tree" "$target" || die 1 "Everything is restored, but could not become $target." "$unfinished"
     rmdir -- "$incomplete"
-    note "restored: $(of_kind file | wc -l) files, $(of_kind directory | wc -l) directories," \
-        "$(awk -F'\t' '$1 ~ /link/' "$work/members" | wc -l) links"
+    note "restored: $(wc -l <"$work/members") files, directories and links"
 }
 
 refuse_existing() {
@@ -621,18 +637,21 @@ refuse_existing() {
 # there they must be plain files with the SHA-256 of the index before they join the others. No link exists before that.
 unpack_part() {
     part "$1"
-    of_kind file | awk -F'\t' -v number="$1" '$2 == number' >"$work/here"
-    cut -f 8 "$work/here" | decode >"$work/names"
+    awk -F'\t' -v number="$1" '$2 == number' "$work/files" >"$work/here"
+    names "$work/here" 8
     mkdir ../part
     status=0
     plain "$sealed" | tar -x -f - -C ../part --no-same-owner --no-same-permissions --no-recursion --no-wildcards --null \
         --no-unquote -T "$work/names" 2>"$work/message" || status=$?
     ended_well "$sealed"
     [ "$status" -eq 0 ] || die $SECURITY "$sealed does not unpack: $(head -n 1 "$work/message")" "$unfinished"
-    [ -z "$(find ../part ! -type d \( ! -type f -o -links +1 \) -print -quit)" ] ||
-        die $SECURITY "$sealed holds something else than files." "$unfinished"
-    (cd ../part && xargs -0 -r sha256sum -- <"$work/names") | sed 's/^\\//; s/ .*//' >"$work/found"
-    cut -f 4 "$work/here" | paste - "$work/found" | awk -F'\t' '$1 != $2 { print NR; exit }' >"$work/wrong"
+    find ../part ! -type d \( ! -type f -o -links +1 \) -print -quit >"$work/strange"
+    [ ! -s "$work/strange" ] || die $SECURITY "$sealed holds something else than files." "$unfinished"
+    (cd ../part && xargs -0 -r sha256sum -- <"$work/names" >"$work/sums")
+    sed 's/^\\//; s/ .*//' "$work/sums" >"$work/found"
+    cut -f 4 "$work/here" >"$work/column"
+    paste "$work/column" "$work/found" >"$work/pairs"
+    awk -F'\t' '$1 != $2 { print NR; exit }' "$work/pairs" >"$work/wrong"
     [ ! -s "$work/wrong" ] || die $SECURITY \
         "$(sed -n "$(cat "$work/wrong")p" "$work/here" | cut -f 8) is not what was backed up: another SHA-256." "$unfinished"
     cp -al ../part/. . || die 1 "Files could not be put in place." "$unfinished"
@@ -640,13 +659,15 @@ unpack_part() {
 }
 
 finish_tree() {
-    [ "$(find . -type f -printf x | wc -c)" -eq "$(of_kind file | wc -l)" ] ||
+    [ "$(find . -type f -printf x | wc -c)" -eq "$(wc -l <"$work/files")" ] ||
         die $SECURITY "The parts held other files than the index names." "$unfinished"
     settle file
-    of_kind hardlink | awk -F'\t' '{ print $9; print $8 }' | decode >"$work/names"
+    of_kind hardlink
+    targets_and_paths
     xargs -0 -r -n 2 ln -T -- <"$work/names" ||
         die 1 "A file with several names could not get them all." "Ask for all of its names. $unfinished"
-    of_kind symlink | awk -F'\t' '{ print $9; print $8 }' | decode >"$work/names"
+    of_kind symlink
+    targets_and_paths
     xargs -0 -r -n 2 ln -s -T -- <"$work/names" || die 1 "Links could not be made." "$unfinished"
     settle symlink
     [ "$(find . -printf x | wc -c)" -eq $(($(wc -l <"$work/members") + 1)) ] ||
@@ -654,11 +675,17 @@ finish_tree() {
     settle directory
 }
 
+targets_and_paths() {
+    awk -F'\t' '{ print $9; print $8 }' "$work/kind" >"$work/column"
+    decode "$work/column" "$work/names"
+}
+
 # Owner (as root), mode and time of every entry of a kind, where they are not yet right. A directory's mode comes last
 # and from the bottom up: it may close it.
 settle() {
-    of_kind "$1" | cut -f 5-8 >"$work/wanted"
-    cut -f 4 "$work/wanted" | decode >"$work/names"
+    of_kind "$1"
+    cut -f 5-8 "$work/kind" >"$work/wanted"
+    names "$work/wanted" 4
     if [ "$(id -u)" -eq 0 ]; then
         differing 3
         in_groups chown -h
@@ -668,7 +695,8 @@ settle() {
         in_groups chmod
     fi
     differing 1
-    awk -F'\t' '{ print "-d@" $1; print $2 }' "$work/changes" | decode >"$work/group"
+    awk -F'\t' '{ print "-d@" $1; print $2 }' "$work/changes" >"$work/column"
+    decode "$work/column" "$work/group"
     xargs -0 -r -n 2 -P 4 touch -h -m <"$work/group" || die 1 "Times could not be set." "$unfinished"
     for column in 1 2 3; do
         case $column$1 in 2directory | 2symlink) continue ;; 3*) [ "$(id -u)" -eq 0 ] || continue ;; esac
@@ -677,7 +705,9 @@ settle() {
     done
     if [ "$1" = directory ]; then
         differing 2
-        tac "$work/changes" | tr '\t' '\n' | decode >"$work/group"
+        tac "$work/changes" >"$work/reversed"
+        tr '\t' '\n' <"$work/reversed" >"$work/column"
+        decode "$work/column" "$work/group"
         xargs -0 -r -n 2 chmod <"$work/group" || die 1 "Modes could not be set." "$unfinished"
     fi
 }
@@ -686,14 +716,16 @@ settle() {
 differing() {
     xargs -0 -r stat --printf '%.9Y\t0%04a\t%u:%g\n' -- <"$work/names" >"$work/found" ||
         die 1 "Not everything is there that should be." "$unfinished"
-    paste "$work/wanted" "$work/found" |
-        awk -F'\t' -v c="$1" '$c != "-" && ($c "") != ($(c + 4) "") { print $c "\t" $4 }' >"$work/changes"
+    paste "$work/wanted" "$work/found" >"$work/pairs"
+    awk -F'\t' -v c="$1" '$c != "-" && ($c "") != ($(c + 4) "") { print $c "\t" $4 }' "$work/pairs" >"$work/changes"
 }
 
 in_groups() {
-    cut -f 1 "$work/changes" | sort -u >"$work/values"
+    cut -f 1 "$work/changes" >"$work/column"
+    sort -u "$work/column" >"$work/values"
     while IFS= read -r value <&3; do
-        awk -F'\t' -v value="$value" '($1 "") == (value "") { print $2 }' "$work/changes" | decode >"$work/group"
+        awk -F'\t' -v value="$value" '($1 "") == (value "") { print $2 }' "$work/changes" >"$work/column"
+        decode "$work/column" "$work/group"
         xargs -0 -r "$@" "$value" -- <"$work/group" || die 1 "$1 $value was refused." "$unfinished"
     done 3<"$work/values"
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -89,6 +90,7 @@ class Island:
         """What the script says, on both outputs, once it ended with ``code``."""
         process = self.begin(*arguments)
         out, err = (text.decode(errors="surrogateescape") for text in process.communicate(timeout=240))
+        assert left_in_memory(process) == []  # nothing decrypted stays
         assert process.returncode == code, out + err
         assert "AGE-SECRET-KEY" not in out + err
         return out + err
@@ -104,16 +106,13 @@ class Island:
         return folder
 
 
+def left_in_memory(process: subprocess.Popen[bytes]) -> list[Path]:
+    return list(Path("/dev/shm").glob(f"lifeboat-recovery-{process.pid}-*"))
+
+
 @pytest.fixture(params=SHELLS)
 def shell(request: pytest.FixtureRequest) -> str:
     return str(request.param)
-
-
-@pytest.fixture(autouse=True)
-def nothing_decrypted_is_left() -> Iterator[None]:
-    before = set(Path("/dev/shm").glob("lifeboat-recovery-*"))
-    yield
-    assert set(Path("/dev/shm").glob("lifeboat-recovery-*")) <= before
 
 
 def databases(server: PostgresServer) -> set[str]:
@@ -298,7 +297,7 @@ def test_an_object_that_is_not_what_was_signed_is_refused_before_a_database_is_m
             assert path.name in island.restore("verify", "main/databases", code=SECURITY), damage
 
     assert databases(ship.server) == before
-    assert "all 5 objects" in island.restore("verify", "main/databases")
+    assert re.search("all [0-9]+ objects .* are what was signed\nthe identity opens it", island.restore("verify", "main/databases"))
 
 
 @pytest.mark.postgres
@@ -453,7 +452,6 @@ def test_killed_in_the_middle_leaves_no_database_of_the_targets_name(
     with ship.server.connect("shop") as session:
         session.execute("INSERT INTO t SELECT n, md5(n::text) FROM generate_series(20001, 600000) n")
     ship.backup()
-    before = set(Path("/dev/shm").glob("lifeboat-recovery-*"))
     process = island.begin("database", "main/databases", "shop", "back")
     deadline = time.monotonic() + 60
     while not any(name.startswith("lifeboat-incomplete-") for name in databases(ship.server)):
@@ -462,7 +460,7 @@ def test_killed_in_the_middle_leaves_no_database_of_the_targets_name(
         time.sleep(0.02)
     os.killpg(process.pid, ending)
     process.communicate(timeout=60)
-    for left in set(Path("/dev/shm").glob("lifeboat-recovery-*")) - before:
+    for left in left_in_memory(process):
         assert ending == signal.SIGKILL  # nothing can tidy up after it; README.md says so
         shutil.rmtree(left)
 
@@ -547,6 +545,9 @@ def test_parts_of_older_backups_are_found_in_the_same_folder(
     (documents / "many").mkdir()
     for number in range(200):
         (documents / f"many/{number}").write_bytes(os.urandom(4000))
+    for path in documents.rglob("*"):
+        if not path.is_symlink():
+            os.utime(path, ns=(1_700_000_000_123_456_789,) * 2)  # one of this moment travels twice, to be sure
     tree_ship.backup()
     (documents / "many/new").write_text("new")
     (documents / "many/17").write_text("other")
