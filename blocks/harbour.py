@@ -110,6 +110,11 @@ def load_trusted(environment_name: str) -> TrustedKeys:
     return load_block(SigningPublicKeys, environment_name).trusted()
 
 
+def load_recipients(environment_name: str) -> tuple[str, ...]:
+    """The age recipients that an environment's backups are sealed for, in the block's order."""
+    return tuple(load_block(Recipients, environment_name).recipients)
+
+
 def load_index_identity(environment_name: str) -> str:
     """The identity that opens an environment's indexes and nothing else."""
     return load_block(IndexIdentity, environment_name).identity.get_secret_value()

@@ -20,6 +20,7 @@ from cli.commands_files import files
 from cli.commands_list import list_backups, show
 from cli.commands_restore import restore
 from cli.commands_retention import retention
+from cli.commands_runbook import runbook
 from cli.commands_status import status
 from cli.commands_tables import tables
 from cli.output import Output
@@ -48,6 +49,7 @@ app.command()(restore)
 app.command()(files)
 app.command()(tables)
 app.command()(diff)
+app.command()(runbook)
 app.command()(status)
 app.command()(doctor)
 

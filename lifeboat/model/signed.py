@@ -83,6 +83,14 @@ class TrustedKeys:
             found[cls.identifier(key)] = key
         return cls(found)
 
+    def pems(self) -> dict[str, str]:
+        """Each key in PEM, by its id."""
+        kind = serialization.PublicFormat.SubjectPublicKeyInfo
+        return {
+            identifier: key.public_bytes(serialization.Encoding.PEM, kind).decode()
+            for identifier, key in self.keys.items()
+        }
+
     @staticmethod
     def identifier(key: Ed25519PublicKey) -> str:
         """First 16 hex digits of the SHA-256 of the raw public key."""
