@@ -26,6 +26,8 @@ lint: $(INSTALLED)  ## check style, types and the direction of imports
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@if command -v shellcheck >/dev/null; then shellcheck recovery/restore.sh; \
+	else echo 'recovery/restore.sh was not checked: there is no shellcheck (Debian: apt-get install shellcheck)'; fi
 
 format: $(INSTALLED)  ## rewrite the code in the house style
 	@$(BIN)/ruff format

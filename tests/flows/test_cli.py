@@ -6,6 +6,8 @@ import datetime as dt
 import json
 import os
 import pty
+import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -395,3 +397,50 @@ def process_environment() -> dict[str, str]:
         "PREFECT_API_URL": str(PREFECT_API_URL.value()),
         "PREFECT_HOME": str(PREFECT_HOME.value()),
     }
+
+
+@pytest.mark.skipif(
+    bool(MISSING := [tool for tool in ("age", "zstd", "jq", "openssl") if shutil.which(tool) is None]),
+    reason=f"not installed: {', '.join(MISSING)}",
+)
+def test_the_commands_on_the_printed_page_restore_without_lifeboat(
+    shore: Shore, backup_id: str, told: Told, tmp_path: Path
+) -> None:
+    written = told("runbook", "shore", "--output", str(tmp_path))
+    assert (written["without_backup"], written["offline"]) == ([], False)
+    assert {"restore.sh", "shore.signing.pem", "shore.main.html", "shore.overview.md"} <= set(
+        written["files"]
+    )
+    page, overview = (tmp_path / f"shore.{name}.md" for name in ("main", "overview"))
+    assert f"`{backup_id}`, place 1" in page.read_text()
+    assert (tmp_path / "shore.signing.pem").read_text() in overview.read_text()
+    commands = "".join(re.findall(r"^```sh\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL))
+    for printed, here in {
+        r"apt-get .*": "",
+        r"export PGHOST=.*": "",
+        "/path/of/the/identity": str(shore.folder / "operations"),
+        "/srv/recovery": str(tmp_path),
+        "main/databases shop shop": "main/databases shop from_paper",
+    }.items():
+        commands, count = re.subn(printed, here, commands)
+        assert count, printed
+    server = shore.cluster.server
+    programs = Path(server.program("psql", MAJORS[0])).parent
+    variables = server.environment() | {"PATH": f"{programs}:/usr/bin:/bin"}
+
+    done = subprocess.run(["sh", "-eu"], input=commands, env=variables, capture_output=True, text=True)
+
+    assert done.returncode == 0, done.stderr
+    assert dump_text(server, "from_paper", MAJORS[0]) == dump_text(server, "shop", MAJORS[0])
+
+
+def test_runbook_of_a_store_that_does_not_answer_is_written_only_when_asked_for_offline(
+    shore: Shore, told: Told, tmp_path: Path
+) -> None:
+    moved = shore.store.rename(shore.store.with_name("moved"))
+    try:
+        assert told("runbook", "shore", "--output", str(tmp_path / "out"), code=5)["error"]["kind"]
+        assert not (tmp_path / "out").exists()
+        assert told("runbook", "shore", "--offline", "--output", str(tmp_path / "out"))["offline"]
+    finally:
+        moved.rename(shore.store)

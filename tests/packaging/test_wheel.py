@@ -99,7 +99,7 @@ def test_rooms_of_the_checkout_are_exactly_the_rooms_that_ship() -> None:
     shipped = project["tool"]["hatch"]["build"]["targets"]["wheel"]["only-include"]
     # benchmarks run from a checkout only
     assert {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"benchmarks"} == set(ROOMS)
-    assert set(shipped) == {*ROOMS, "policies"}
+    assert set(shipped) == {*ROOMS, "policies", "recovery"}
 
 
 def test_wheel_in_a_clean_environment_imports_every_module_from_itself(clean: CleanEnvironment) -> None:
@@ -121,6 +121,11 @@ def test_wheel_contains_every_policy_as_it_stands_in_the_checkout(wheel: Path) -
     with zipfile.ZipFile(wheel) as archive:
         shipped = {path.name: archive.read(f"lifeboat/policies/{path.name}") for path in policies}
     assert shipped == {path.name: path.read_bytes() for path in policies}
+
+
+def test_wheel_contains_the_script_that_restores_without_it(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        assert archive.read("lifeboat/recovery/restore.sh") == (ROOT / "recovery/restore.sh").read_bytes()
 
 
 def test_wheel_contains_every_file_of_every_room_and_no_test(wheel: Path) -> None:
