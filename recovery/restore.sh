@@ -790,8 +790,8 @@ fetch() {
 
 # Keys, passwords and ports as ssh knows them; a batch alone would refuse to ask for a password.
 transfer() {
-    (cd "$folder" && sftp -o BatchMode=no -b "$work/batch" "$2" >/dev/null) ||
-        die 1 "sftp from $2 failed." "Can you log in with sftp $2, and is $folder yours to write?"
+    (cd "$folder" && sftp -o BatchMode=no -b "$work/batch" "$1" >/dev/null) ||
+        die 1 "sftp from $1 failed." "Can you log in with sftp $1, and is $folder yours to write?"
 }
 
 show_files() {

@@ -58,7 +58,7 @@ def _bring_back(label: str, source: Source, folder: str) -> list[str]:
     match source:
         case PostgresSource():
             return [
-                "export PGHOST=NEW_SERVER PGUSER=ADMINISTRATOR    # psql asks for a password, or takes PGPASSFILE's",
+                "export PGHOST=NEW_SERVER PGUSER=ADMINISTRATOR PGPASSFILE=/path/of/the/passwords",
                 f"sh restore.sh roles {label}",
                 *(_database(label, name) for name in source.databases),
             ]

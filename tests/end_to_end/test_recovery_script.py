@@ -14,20 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from end_to_end.test_every_object import (
-    ASCII,
-    EVERY_OBJECT,
-    LATIN,
-    PROPERTIES,
-    ROLES,
-    fill_with_bytes_of_no_encoding,
-    of,
-    properties,
-    roles,
-)
+from support.every_object import of, properties, roles, three_databases
 from support.harbour import NEWEST, Harbour, make_ship, run
 from support.postgres import MAJORS, dump_text
 from support.sailing import Hull, Ship
+from support.sshd import SSHD, account, public_line, running_sshd
 from support.tree_sailing import TreeShip
 from support.trees import make_hostile_tree, make_links_and_specials
 
@@ -100,7 +91,7 @@ class Island:
 
     def variables(self) -> dict[str, str]:
         return (self.server.environment() if self.server else {}) | {
-            "PATH": str(self._tools()),
+            "PATH": str(self.tools()),
             "LIFEBOAT_FOLDER": str(self.store),
             "LIFEBOAT_ENVIRONMENT": self.environment,
             "LIFEBOAT_PUBLIC_KEYS": str(self.folder / "keys.pem"),
@@ -127,7 +118,7 @@ class Island:
         assert "AGE-SECRET-KEY" not in out + err
         return out + err
 
-    def _tools(self) -> Path:
+    def tools(self) -> Path:
         folder = self.folder / "bin"
         if not folder.exists():
             folder.mkdir()
@@ -161,18 +152,7 @@ def test_every_kind_of_object_comes_back_equal_on_a_bare_server(
     clean_harbour: Harbour, tmp_path: Path, major: int, shell: str
 ) -> None:
     home, away = of(clean_harbour, major, "main"), of(clean_harbour, major, "away")
-    run(home, "postgres", ROLES)
-    for statement in (
-        "CREATE DATABASE every",
-        "CREATE DATABASE latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0",
-        "CREATE DATABASE ascii ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0",
-    ):
-        run(home, "postgres", statement)
-    run(home, "every", EVERY_OBJECT.read_text())
-    run(home, "postgres", PROPERTIES)
-    run(home, "latin", LATIN)
-    run(home, "ascii", ASCII)
-    fill_with_bytes_of_no_encoding(home)
+    three_databases(home)
     ship = make_ship(home, tmp_path, "every", "latin", "ascii")
     ship.backup()
     island = Island(tmp_path / "island", ship, away, shell)
@@ -657,3 +637,95 @@ def test_a_damaged_part_is_refused_before_a_folder_is_made(tree_ship: TreeShip, 
         assert path.name in island.restore("tree", "main/files", "back", code=SECURITY), damage
 
     assert not list((tmp_path / "island").glob("back*"))
+
+
+@pytest.mark.parametrize("tool", ["awk", "cut", "xargs"])
+def test_a_tool_that_fails_once_is_never_overlooked(tool: str, tmp_path: Path) -> None:
+    """A shell has no exceptions: whichever call fails, the tree is equal or the script says no."""
+    top = tmp_path / "few"
+    (top / "a/b").mkdir(parents=True)
+    (top / "a/b/file").write_text("content")
+    (top / "a/other").hardlink_to(top / "a/b/file")
+    (top / "link").symlink_to("a")
+    for path in (top / "a/b/file", top / "a/b", top / "a"):
+        os.utime(path, ns=(1_600_000_000_123_456_789,) * 2)
+        path.chmod(0o750)
+    if os.geteuid() == 0:
+        for path in (top / "a/b/file", top / "a", top / "link"):
+            os.chown(path, 1234, 4321, follow_symlinks=False)
+    (tmp_path / "store").mkdir()
+    ship = TreeShip(store=LocalTarget(tmp_path / "store"), folder=tmp_path, tree=LocalTreeTarget(str(top)))
+    ship.backup()
+    island = Island(tmp_path / "island", ship)
+    program = island.tools() / tool
+    real, calls, hit = program.resolve(), tmp_path / "calls", tmp_path / "hit"
+    program.unlink()
+    failures = 0
+
+    for number in range(1, 100):
+        calls.write_text("")
+        hit.unlink(missing_ok=True)
+        program.write_text(
+            f"#!/bin/sh\necho >>{calls}\n[ $(/usr/bin/wc -l <{calls}) -ne {number} ] || {{ : >{hit}; exit 1; }}\n"
+            f'exec {real} "$@"\n'
+        )
+        program.chmod(0o755)
+        process = island.begin("tree", "main/files", f"back-{number}")
+        process.communicate(timeout=60)
+        if not hit.exists():
+            break
+        back = tmp_path / f"island/back-{number}"
+        assert (process.returncode == 0) == back.exists(), number
+        assert not back.exists() or facts(back) == facts(top), number
+        failures += process.returncode != 0
+
+    assert failures > 3
+    assert process.returncode == 0
+
+
+# ----------------------------------------------------------------------------------------------- over the wire
+
+
+@pytest.mark.sshd
+@pytest.mark.skipif(not SSHD or not shutil.which("sftp"), reason="no OpenSSH server and client are installed")
+def test_what_one_backup_needs_is_fetched_over_sftp_and_nothing_else(documents: Path, tmp_path: Path) -> None:
+    with account() as user, running_sshd(user) as server:
+        ship = TreeShip(
+            store=LocalTarget(server.folder), folder=tmp_path, tree=LocalTreeTarget(str(documents))
+        )
+        first = ship.backup().manifest
+        (documents / "new").write_text("new")
+        second = ship.backup().manifest
+        shutil.chown(server.folder, user)
+        for path in server.folder.iterdir():
+            shutil.chown(path, user)
+        island = Island(tmp_path / "island", ship)
+        remote = str(server.folder)
+        island.store = tmp_path / "copy"
+        island.store.mkdir()
+        configuration = tmp_path / "ssh_config"
+        (tmp_path / "known").write_text(f"[127.0.0.1]:{server.port} {public_line(server.host_key)}\n")
+        (tmp_path / "key").write_bytes(server.key.export_private_key())
+        (tmp_path / "key").chmod(0o600)
+        configuration.write_text(
+            f"Host nas\nHostname 127.0.0.1\nPort {server.port}\nUser {user}\nIdentityFile {tmp_path}/key\n"
+            f"UserKnownHostsFile {tmp_path}/known\nStrictHostKeyChecking yes\nBatchMode yes\n"
+        )
+        sftp = island.tools() / "sftp"
+        sftp.write_text(f'#!/bin/sh\nexec {shutil.which("sftp")} -F {configuration} "$@"\n')
+        sftp.chmod(0o755)
+
+        island.restore("fetch", "main/files", "nas", remote)
+        (island.store / second.index.name).chmod(0o600)
+        (island.store / second.index.name).write_bytes(b"cut off")
+        island.restore("fetch", "main/files", "nas", remote)
+        assert "sftp from nas failed" in island.restore(
+            "fetch", "main/files", "nas", remote + "/nowhere", code=1
+        )
+        server.stop()
+        assert "sftp from nas failed" in island.restore("fetch", "main/files", "nas", remote, code=1)
+
+        names = {path.name for path in island.store.iterdir()}
+        assert names == {first.file_name, second.file_name, *(needed.name for needed in second.needed)}
+        island.restore("tree", "main/files", "back")
+        assert facts(tmp_path / "island/back") == facts(documents)
