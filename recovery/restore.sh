@@ -437,8 +437,13 @@ build_database() {
     sql '"ALTER DATABASE \($incomplete | identifier) RENAME TO \($target | identifier)"'
     run "$statement" ||
         die 1 "The database is whole, but could not become '$target'." "$unfinished"
+    erase_again
     note "restored: $(awk -F'\t' '{ rows += $4 } END { print NR " tables, " rows + 0 " rows" }' "$work/tables")"
     [ -z "$only" ] || note "Foreign keys, triggers and sequence values were left out: they tie the table to others."
+}
+
+erase_again() {
+    note "Whoever was erased after $(field .data_timestamp) is back: erase them again before anybody works with it."
 }
 
 restore_section() {
@@ -625,6 +630,7 @@ restore_tree() {
     refuse_existing
     mv -T -- "$incomplete/tree" "$target" || die 1 "Everything is restored, but could not become $target." "$unfinished"
     rmdir -- "$incomplete"
+    erase_again
     note "restored: $(wc -l <"$work/members") files, directories and links"
 }
 

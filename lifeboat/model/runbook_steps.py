@@ -11,6 +11,7 @@ from lifeboat.model.policy_sources import (
     AzureFilesSource,
     FilesSource,
     HttpExportSource,
+    KubernetesSource,
     PostgresSource,
     RabbitMQSource,
     Source,
@@ -74,6 +75,13 @@ def _bring_back(label: str, source: Source, folder: str) -> list[str]:
                 "curl --fail --user ADMINISTRATOR -H 'Content-Type: application/json' -X POST \\",
                 f"    --data-binary @{folder}/definitions.json {url}",
             ]
+        case KubernetesSource():
+            applied = [
+                f"kubectl apply --recursive --filename={folder}/{namespace}{below}"
+                for namespace in source.namespaces
+                for below in ("/core/namespaces", "")
+            ]
+            return [f"sh restore.sh tree {label} {folder}", *applied]
         case HttpExportSource():
             return [
                 f"sh restore.sh tree {label} {folder}",
@@ -122,6 +130,8 @@ def _afterwards(source: Source) -> str:
             )
         case AzureFilesSource() | FilesSource():
             return "Only some files: `sh restore.sh files SOURCE`, then `sh restore.sh tree SOURCE FOLDER PATH...`."
+        case KubernetesSource():
+            return "Objects only, Secrets among them: what lies in volumes comes back with the sources that it is of."
         case HttpExportSource():
             return ""
 
@@ -134,7 +144,7 @@ def source_place(source: Source) -> str:
             return f"PostgreSQL ({source.provider}){where}: {', '.join(map(code, source.databases))}"
         case AzureFilesSource():
             return f"Azure Files, account {code(source.account)}: {', '.join(map(code, source.shares))}"
-        case FilesSource() | HttpExportSource() | RabbitMQSource():
+        case FilesSource() | HttpExportSource() | RabbitMQSource() | KubernetesSource():
             return code(source.url)
 
 

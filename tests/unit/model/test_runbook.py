@@ -88,6 +88,13 @@ def test_databases_shares_and_definitions_go_back_under_their_real_names(policy:
         ("daproduction", "images"),
     ]
     assert all(words[9].endswith(f"/production-main-documents-and-images/{words[7]}") for words in uploads)
+    applied = [words[-1] for words in commands(found["platform"]) if words[0] == "kubectl"]
+    assert [path.rpartition("production-platform-objects/")[2] for path in applied] == [
+        "authentication/core/namespaces",
+        "authentication",
+        "messaging/core/namespaces",
+        "messaging",
+    ]
     (curl,) = (words for words in messaging if words[0] == "curl")
     assert curl[-1] == "https://rabbitmq.production.digital-automotive.example/api/definitions"
     assert curl[-2].endswith("/production-messaging-definitions/definitions.json")
@@ -159,9 +166,9 @@ def test_what_only_the_store_and_the_blocks_know_is_said_to_be_missing(policy: P
 
 def test_services_that_must_be_there_first_come_first(policy: Policy) -> None:
     environment = policy.environment("production")
-    assert tuple(environment.services) == ("main", "authentication", "messaging")
-    assert restore_order(environment) == ("authentication", "main", "messaging")
-    assert list(pages(policy)) == ["overview", "authentication", "main", "messaging"]
+    assert tuple(environment.services) == ("main", "authentication", "messaging", "platform")
+    assert restore_order(environment) == ("authentication", "platform", "main", "messaging")
+    assert list(pages(policy)) == ["overview", "authentication", "platform", "main", "messaging"]
 
 
 @pytest.mark.parametrize("text", ["plain", "a`b", "``", "a|b", "<b>*x*</b>", "[a](b)", "\\", "new\nline"])
