@@ -63,7 +63,7 @@ def plan_markdown(
     into = "" if target_environment == environment else f" **into {target_environment}**"
     lines = [
         f"# Restore of {environment}{into}",
-        f"{len(planned)} objects, {human_bytes(total)} to fetch. How long it takes is known once a drill measured it.",
+        f"{len(planned)} {'object' if len(planned) == 1 else 'objects'}, {human_bytes(total)} to fetch. How long it takes is known once a drill measured it.",
         "",
         "| from | data of (UTC) | what | holds | to fetch | would become |",
         "|---|---|---|---|--:|---|",
