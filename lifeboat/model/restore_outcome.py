@@ -59,11 +59,12 @@ def plan_markdown(
     planned: Sequence[PlannedObject], *, environment: str, target_environment: str, approval: str
 ) -> str:
     """The plan as a page of the UI."""
-    total = sum(each.fetch_bytes for each in planned)
+    total = human_bytes(sum(each.fetch_bytes for each in planned))
+    count = "1 object" if len(planned) == 1 else f"{len(planned)} objects"
     into = "" if target_environment == environment else f" **into {target_environment}**"
     lines = [
         f"# Restore of {environment}{into}",
-        f"{len(planned)} {'object' if len(planned) == 1 else 'objects'}, {human_bytes(total)} to fetch. How long it takes is known once a drill measured it.",
+        f"{count}, {total} to fetch. How long it takes is known once a drill measured it.",
         "",
         "| from | data of (UTC) | what | holds | to fetch | would become |",
         "|---|---|---|---|--:|---|",
