@@ -24,6 +24,10 @@
     ├── Cancelled                     somebody ended the run; nothing was committed
     ├── SuspectBackup                 committed, but too unlike its predecessors to be called good (F9)
     ├── RestoreFailed                 the target is left marked incomplete
+    │   ├── TargetUnreachable         the target's connection is lost, refused or silent  (may be repeated)
+    │   ├── TargetHostKeyMismatch     somebody else answers at the target's address  (security)
+    │   ├── TargetDenied              the account may not write there
+    │   └── TargetFull                no space left at the target
     ├── StoreError                    the store said no, or nothing
     │   ├── StoreUnreachable          connection lost, refused or silent          (may be repeated)
     │   ├── StoreAuthenticationFailed the key was not accepted
@@ -204,6 +208,23 @@ class RestoreFailed(LifeboatError):
     def __init__(self, message: str, *, outcomes: Sequence[RestoreOutcome] = (), hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.outcomes = tuple(outcomes)
+
+
+class TargetUnreachable(RestoreFailed):
+    retryable = True
+
+
+class TargetHostKeyMismatch(RestoreFailed):
+    security = True
+    exit_code = 6
+
+
+class TargetDenied(RestoreFailed):
+    pass
+
+
+class TargetFull(RestoreFailed):
+    pass
 
 
 class StoreError(LifeboatError):

@@ -20,6 +20,8 @@ from lifeboat.adapters.azure_files_share import AzureShare, Credential, Snapshot
 from lifeboat.errors import EntryExists, EntryMissing, Refused
 
 if TYPE_CHECKING:
+    from azure.storage.fileshare import ShareClient
+
     from lifeboat.adapters.azure_files_transfer import Reader, Writer
 
 _DETAILS: Final = ["timestamps", "Etag"]
@@ -65,6 +67,11 @@ class AzureShareFileSystem(AbstractFileSystem):  # type: ignore[misc] # fsspec i
         if isinstance(path, list):
             return [cls._strip_protocol(item) for item in path]
         return os.fspath(path).removeprefix(f"{cls.protocol}://").strip("/")
+
+    @property
+    def client(self) -> ShareClient:
+        """Microsoft's own client of the share, for what fsspec has no word for."""
+        return self._client
 
     def close(self) -> None:
         """Closes the connections; the instance is of no use afterwards."""

@@ -44,6 +44,12 @@ def nanoseconds(text: str) -> int:
         ) from error
 
 
+def written_time(mtime_ns: int) -> str:
+    """The text of an instant, as ``nanoseconds`` reads it: seven digits behind the point."""
+    seconds, rest = divmod(mtime_ns, 10**9)
+    return f"{_EPOCH + dt.timedelta(seconds=seconds):%Y-%m-%dT%H:%M:%S}.{rest // 100:07d}Z"
+
+
 def checked(path: str, label: str) -> str:
     """``path`` if it can be one of a file or folder in a share; raises ``SourceError`` (F43).
 

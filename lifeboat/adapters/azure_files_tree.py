@@ -15,10 +15,12 @@ from lifeboat.model.tree import Entry, EntryKind
 
 @dataclass(frozen=True)
 class AzureShareTarget:
-    """A share, live or as of a snapshot, with all in it that ``scope`` takes: the state of matching at its top."""
+    """A share, live or as of a snapshot, or one ``folder`` of it, with all in it that ``scope`` takes: the state of
+    matching at its top."""
 
     share: AzureShare
     scope: Scope = field(default_factory=lambda: Selection().top())
+    folder: str = ""
 
     @property
     def label(self) -> str:
@@ -29,7 +31,7 @@ class AzureShareTarget:
         """One connection pool; whether the share is there shows with the first call."""
         files = AzureShareFileSystem.of(self.share)
         try:
-            yield AzureShareTree(files, self.scope)
+            yield AzureShareTree(files, self.scope, self.folder)
         finally:
             files.close()
 
@@ -37,9 +39,10 @@ class AzureShareTarget:
 class AzureShareTree:
     """``Tree`` over a share. A share knows files and folders only: no links, no modes."""
 
-    def __init__(self, files: AzureShareFileSystem, scope: Scope) -> None:
+    def __init__(self, files: AzureShareFileSystem, scope: Scope, folder: str = "") -> None:
         self._files = files
         self._scope = scope
+        self._above = f"{folder}/" if folder else ""
 
     def walk(self) -> Iterator[Entry]:
         """Depth first; one request per 5000 entries of a folder, none per entry.
@@ -53,14 +56,18 @@ class AzureShareTree:
         """Raises ``EntryMissing`` or ``SourceDenied`` at once, since the first range is read here."""
         frozen = self._files.at.snapshot is not None
         etag = entry.etag if frozen else ""
-        return AzureTreeFile(self._files.ranges(_name(entry.path), etag=etag), frozen=frozen)
+        return AzureTreeFile(self._files.ranges(self._name(entry.path), etag=etag), frozen=frozen)
 
     def look_again(self, path: bytes) -> Entry | None:
         """One request, and one more for a folder."""
         try:
-            return _entry(path, _row(self._files.info(_name(path))))
+            return _entry(path, _row(self._files.info(self._name(path))))
         except EntryMissing:
             return None
+
+    def _name(self, path: bytes) -> str:
+        # The service's names are Unicode.
+        return (self._above + path.decode()).rstrip("/")
 
     def _below(self, folder: bytes, scope: Scope) -> Iterator[Entry]:
         # Rows are packed: as dictionaries, a folder with a million files would take a gigabyte.
@@ -79,7 +86,7 @@ class AzureShareTree:
     def _rows(self, folder: bytes) -> list[bytes]:
         try:
             # A name holds no NUL, so this is the order of names, and with the depth first that of walk_order.
-            return sorted(_row(info) for info in self._files.entries(_name(folder)))
+            return sorted(_row(info) for info in self._files.entries(self._name(folder)))
         except EntryMissing:
             if self._files.at.snapshot or not folder:
                 raise
@@ -110,11 +117,6 @@ class AzureTreeFile:
         with suppress(EntryChanged, EntryMissing):
             return next(self._ranges, b"")
         return b""
-
-
-def _name(path: bytes) -> str:
-    # The service's names are Unicode.
-    return path.decode()
 
 
 def _row(info: dict[str, object]) -> bytes:

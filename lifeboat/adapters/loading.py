@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-import json
+import os
 import pickle
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -14,8 +14,10 @@ from lifeboat import clock, errors
 from lifeboat.adapters.children import Crew
 from lifeboat.adapters.postgres import PostgresServer
 from lifeboat.adapters.store import StoreTarget
+from lifeboat.adapters.tree_target import Losses, RestoreTarget
 from lifeboat.model.index import IndexPart, Table
 from lifeboat.model.listing import PackedLines
+from lifeboat.model.tree import Member
 
 _CHILD = "lifeboat.adapters.loading_child"
 
@@ -68,12 +70,36 @@ class Loader:
         """Write a part's plaintext to a new private file."""
         self._load(part, file=str(path))
 
-    def files(self, part: IndexPart, members: PackedLines, folder: Path) -> None:
-        """Write these files of a part below a folder; ``members`` are lines of the index."""
-        files = [json.loads(line) for line in members]
-        self._load(part, folder=str(folder), files=files)
+    def files(
+        self, part: IndexPart, members: PackedLines, target: RestoreTarget, folder: bytes, *, again: bool
+    ) -> Losses:
+        """Write these files of a part below a folder of a target; ``members`` are lines of the index.
 
-    def _load(self, part: IndexPart, **how: Any) -> None:  # noqa: ANN401 - fields of the job
+        With ``again``, they take the place of what an earlier attempt left. Returns what the target did not take.
+        """
+        done = self._load(
+            part,
+            target=base64.b64encode(pickle.dumps(target)).decode(),
+            folder=os.fsdecode(folder),
+            files=base64.b64encode(members.packed).decode(),
+            again=again,
+        )
+        return Losses(done["losses"])
+
+    def content(self, part: IndexPart, member: Member) -> bytes:
+        """One small file of a part, in memory: it is handed over when all of it is verified."""
+        pieces: list[bytes] = []
+        lines = PackedLines.of([member.to_line()])
+        self._load(part, files=base64.b64encode(lines.packed).decode(), pieces=pieces)
+        return b"".join(pieces)
+
+    def _load(
+        self,
+        part: IndexPart,
+        pieces: list[bytes] | None = None,
+        **how: Any,  # noqa: ANN401 - fields of the job
+    ) -> dict[str, Any]:
+        """What the child said at the end; ``pieces`` takes the content that it hands over."""
         job = {
             "store": base64.b64encode(pickle.dumps(self.store)).decode(),
             "name": part.name,
@@ -81,7 +107,8 @@ class Loader:
             "sha256": part.sha256,
             "identities": list(self.identities),
             "tables": [],
-            "folder": "",
+            "files": "",
+            "target": "",
             "file": "",
             "argv": [],
             "environment": {},
@@ -90,10 +117,12 @@ class Loader:
             for event in child.events():
                 if event["event"] == "progress":
                     self.progress(f"load {part.name}: {int(event['plain_bytes']) / 2**20:,.0f} MiB")
+                elif event["event"] == "content" and pieces is not None:
+                    pieces.append(base64.b64decode(event["data"]))
                 elif event["event"] == "failed":
                     raise _failure(event)
                 else:
-                    return
+                    return event
         raise errors.RestoreFailed(f"The child that loaded {part.name} ended without a result.")
 
     def make_ready(self, count: int) -> None:

@@ -10,10 +10,12 @@ from __future__ import annotations
 import base64
 import contextlib
 import hashlib
+import os
 import pickle
 from collections.abc import Iterator
 from typing import Any, Protocol
 
+import orjson
 import psycopg
 import pyrage
 import zstandard
@@ -22,8 +24,11 @@ from psycopg import sql
 from lifeboat.adapters.child_side import Lifeline, tell
 from lifeboat.adapters.plain_sinks import FileSink, ProgramSink
 from lifeboat.adapters.store import StoreTarget
-from lifeboat.adapters.unpacking import FolderSink
+from lifeboat.adapters.told_content import ContentFiles
+from lifeboat.adapters.tree_target import NewFiles, RestoreTarget
+from lifeboat.adapters.unpacking import FilesSink
 from lifeboat.errors import ChecksumMismatch, LifeboatError, RestoreFailed
+from lifeboat.model.listing import unpacked_lines
 
 REPORT_EVERY = 8 * 2**20
 
@@ -88,7 +93,7 @@ class Unpacked:
         try:
             plain = self._zstd.decompress(data)
             self._sink.take(memoryview(plain))
-            if isinstance(self._sink, FolderSink) and self._sink.complete:
+            if isinstance(self._sink, FilesSink) and self._sink.complete:
                 raise _Enough
         except Exception as error:
             self.error = error
@@ -190,16 +195,16 @@ def load(job: dict[str, Any]) -> dict[str, Any]:
             stack.enter_context(contextlib.closing(_connect(job["connection"]))) if job["tables"] else None
         )
         reader = SealedReader(store.read(job["name"]))
-        sink = _sink(job, connection)
+        sink = stack.enter_context(_sink(job, connection))
         unpacked = Unpacked(sink)
         try:
             pyrage.decrypt_io(
                 reader, unpacked, [pyrage.x25519.Identity.from_str(text) for text in job["identities"]]
             )
         except Exception as error:  # noqa: BLE001 - translated, never swallowed
-            if isinstance(unpacked.error, _Enough):
+            if isinstance(unpacked.error, _Enough) and isinstance(sink, FilesSink):
                 sink.finish()
-                return {"plain_bytes": unpacked.total}
+                return {"plain_bytes": unpacked.total, "losses": sink.losses}
             if failure := reader.error or unpacked.error:
                 raise failure from None
             reader.verify(job)  # a damaged header looks like another's: what was stored comes first
@@ -216,12 +221,30 @@ def load(job: dict[str, Any]) -> dict[str, Any]:
     return {"plain_bytes": unpacked.total}
 
 
-def _sink(job: dict[str, Any], connection: psycopg.Connection[Any] | None) -> Sink:
+@contextlib.contextmanager
+def _sink(job: dict[str, Any], connection: psycopg.Connection[Any] | None) -> Iterator[Sink]:
     if connection is not None:
-        return TableSink(connection, job["tables"], job["encoding"])
-    if job["folder"]:
-        return FolderSink(job["folder"], job["files"])
-    return FileSink(job["file"]) if job["file"] else ProgramSink(job["argv"], job["environment"])
+        yield TableSink(connection, job["tables"], job["encoding"])
+    elif job["files"]:
+        with _new_files(job) as new:
+            yield FilesSink(
+                new, [orjson.loads(line) for line in unpacked_lines(base64.b64decode(job["files"]))]
+            )
+    else:
+        yield FileSink(job["file"]) if job["file"] else ProgramSink(job["argv"], job["environment"])
+
+
+@contextlib.contextmanager
+def _new_files(job: dict[str, Any]) -> Iterator[NewFiles]:
+    if not job["target"]:
+        yield ContentFiles()
+        return
+    target: RestoreTarget = pickle.loads(base64.b64decode(job["target"]))  # noqa: S301 - from our own parent process
+    with (
+        target.connect() as session,
+        contextlib.closing(session.files(os.fsencode(job["folder"]), again=job["again"])) as new,
+    ):
+        yield new
 
 
 def _connect(settings: dict[str, Any]) -> psycopg.Connection[Any]:

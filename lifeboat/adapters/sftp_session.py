@@ -50,6 +50,10 @@ class SftpSession:
         finally:
             future.cancel()  # ends the work where the wait for it was interrupted
 
+    def start(self, action: Coroutine[Any, Any, Result]) -> concurrent.futures.Future[Result]:
+        """``action`` on the filesystem's loop, not waited for; the future raises as ``run`` does."""
+        return asyncio.run_coroutine_threadsafe(action, self._filesystem.loop)
+
     def run_quietly(self, action: Coroutine[Any, Any, None]) -> None:
         """For what comes after success or failure: nothing it says is evidence, and it is bounded in time."""
         with suppress(Exception):

@@ -36,12 +36,16 @@ class Upload:
 
     async def finish(self) -> bool:
         """Wait until all is acknowledged and on disk; False where the server knows no fsync."""
-        while self._writes:
-            await self._writes.oldest()
+        await self.acknowledged()
         synced = await self._fsync()
         async with answered_within(self._stall_timeout):
             await self._file.close()
         return synced
+
+    async def acknowledged(self) -> None:
+        """Wait until the server has answered every write."""
+        while self._writes:
+            await self._writes.oldest()
 
     async def _fsync(self) -> bool:
         try:

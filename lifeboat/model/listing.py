@@ -48,7 +48,8 @@ class PackedLines:
     """Lines of text, compressed; iterated as often as one likes."""
 
     def __init__(self, packed: bytes, count: int) -> None:
-        self._packed = packed
+        self.packed = packed
+        """A zstd frame, as ``unpacked_lines`` takes it."""
         self.count = count
 
     @classmethod
@@ -59,7 +60,7 @@ class PackedLines:
         return packer.packed()
 
     def __iter__(self) -> Iterator[str]:
-        return unpacked_lines(self._packed)
+        return unpacked_lines(self.packed)
 
 
 def unpacked_lines(packed: bytes) -> Iterator[str]:

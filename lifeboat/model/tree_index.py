@@ -50,9 +50,13 @@ class TreeIndex:
 
     def members(self) -> Iterator[Member]:
         """Every member in walk order, in constant memory."""
+        return (Member.from_line(line) for line in self.lines())
+
+    def lines(self) -> Iterator[str]:
+        """The members as the index has them."""
         lines = unpacked_lines(self._packed)
         next(lines)
-        return (Member.from_line(line) for line in lines)
+        return lines
 
 
 def pack_index(header: TreeIndexHeader, members: Iterable[Member]) -> bytes:

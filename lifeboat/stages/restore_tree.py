@@ -1,177 +1,197 @@
 """Restore of a tree: files out of their parts into a new folder, directories and links around them.
 
 Everything is written into ``<target>.incomplete-<suffix>`` beside the target, and gets its name last: what has no
-name was not restored (decision D7).
+name was not restored (decision D7). An attempt that died is gone on with, see ``incomplete_tree``.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from lifeboat import clock
 from lifeboat.adapters.loading import Loader
-from lifeboat.adapters.unpacking import BelowFolder, settle
+from lifeboat.adapters.target_local import LocalRestoreTarget
+from lifeboat.adapters.tree_target import RestoreTarget, TargetSession
 from lifeboat.errors import RestoreFailed, RestoreRefused
-from lifeboat.model.listing import LinePacker, PackedLines
+from lifeboat.model.names import name_text
+from lifeboat.model.share_names import listed_problems
 from lifeboat.model.tree import EntryKind, Member
 from lifeboat.model.tree_index import TreeIndex
-from lifeboat.stages.voyage import random_suffix
+from lifeboat.model.tree_plan import TreePlan, Wanted, members_of, plan_tree
+from lifeboat.model.tree_target import EXAMPLES, TreeFinding, leftover_finding, loss_findings
+from lifeboat.stages.incomplete_tree import IncompleteTree, incomplete_tree
 
-Wanted = Callable[[bytes], bool]
+__all__ = ["RestoredTree", "Wanted", "restore_tree"]
 
 
 @dataclass(frozen=True)
 class RestoredTree:
-    """What came back; ``fetched`` is the size of the sealed parts that hold it."""
+    """What came back. ``folder`` is the target's label; ``fetched`` is the size of the sealed parts that were fetched,
+    in bytes; ``resumed`` of the ``parts`` were there from an earlier attempt. ``findings`` tell what the target could
+    not hold, and what lies beside it.
+    """
 
-    folder: Path
+    folder: str
     files: int
     size: int
     fetched: int
     seconds: float
+    directories: int = 0
+    symlinks: int = 0
+    hard_links: int = 0
+    parts: int = 0
+    resumed: int = 0
+    findings: tuple[TreeFinding, ...] = ()
 
 
 def restore_tree(
-    index: TreeIndex, folder: Path, loader: Loader, *, wanted: Wanted = lambda _: True, jobs: int = 3
+    index: TreeIndex,
+    target: RestoreTarget | Path,
+    loader: Loader,
+    *,
+    wanted: Wanted = lambda _: True,
+    jobs: int = 3,
 ) -> RestoredTree:
-    """Bring the wanted entries of a backup into a folder that does not exist yet, with the directories above them.
+    """Bring the wanted entries of a backup into a folder that does not exist yet or is empty, with the directories
+    above them. A path is a folder of this machine.
 
-    Raises ``RestoreRefused`` when the folder exists or nothing is wanted, and what the parts raise; then what was
-    written lies under a name that says it is incomplete.
+    Raises ``RestoreRefused`` when the folder holds something, nothing is wanted, or the target cannot hold a name; then
+    nothing was written. Else ``RestoreFailed`` and what the parts raise; then what was written lies under a name that
+    says it is incomplete, and the next attempt at the same goes on with it.
     """
-    if os.path.lexists(folder):
-        raise RestoreRefused(
-            f"{folder} exists already.", hint="Restore into a new folder, and move files from there."
+    watch = clock.Stopwatch()
+    if isinstance(target, Path):
+        target = LocalRestoreTarget(target)
+    with target.connect() as session:
+        plan = plan_tree(index, wanted, session.keeps, target.name_problems())
+        _refuse(plan, index, target)
+        building = incomplete_tree(session, target, index.header.backup_id, plan.digest)
+        work = _Work(plan, index, target, loader, building)
+        resumed = len(building.done & plan.parts.keys())
+        work.carry_out(jobs)
+        building.name(target.name)
+        counts = plan.counts
+        return RestoredTree(
+            folder=target.label,
+            files=counts[EntryKind.FILE],
+            size=plan.size,
+            fetched=work.fetched,
+            seconds=watch.seconds(),
+            directories=counts[EntryKind.DIRECTORY],
+            symlinks=counts[EntryKind.SYMLINK],
+            hard_links=counts[EntryKind.HARDLINK],
+            parts=len(plan.parts),
+            resumed=resumed,
+            findings=loss_findings(plan.losses + work.losses + session.losses)
+            + leftover_finding(building.leftovers),
         )
-    chosen = _Chosen(index, wanted)
-    if not chosen.count and next(index.members(), None) is not None:
+
+
+def _refuse(plan: TreePlan, index: TreeIndex, target: RestoreTarget) -> None:
+    if not plan.counts and next(index.lines(), None) is not None:
         raise RestoreRefused(
             f"Nothing in {index.header.backup_id} matches.", hint="`lifeboat files` lists what there is."
         )
-    watch = clock.Stopwatch()
-    building = folder.with_name(f"{folder.name}.incomplete-{random_suffix()}")
-    building.mkdir(mode=0o700, parents=True)
-    _make_folders(chosen, building)
-    parts = _files_by_part(chosen)
-    with ThreadPoolExecutor(max_workers=jobs) as pool:
-        loads = [
-            pool.submit(loader.files, index.header.part(number), lines, building)
-            for number, lines in parts.items()
-        ]
-        try:
-            for load in loads:
-                load.result()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-    files, size = _finish(chosen, building)
-    building.rename(folder)
-    fetched = sum(index.header.part(number).size for number in parts)
-    return RestoredTree(folder, files, size, fetched, watch.seconds())
-
-
-class _Chosen:
-    """Wanted members, and the directories above them, in walk order; iterated as often as one likes."""
-
-    def __init__(self, index: TreeIndex, wanted: Wanted) -> None:
-        # As lines, since of a million members a few may be wanted, and they are walked three times.
-        self._lines = PackedLines.of(member.to_line() for member in _matching(index, wanted))
-        self.count = self._lines.count
-        self.wanted = wanted
-
-    def __iter__(self) -> Iterator[Member]:
-        return (Member.from_line(line) for line in self._lines)
-
-
-def _matching(index: TreeIndex, wanted: Wanted) -> Iterator[Member]:
-    above: list[Member] = []
-    for member in index.members():
-        path = member.entry.path
-        while above and not path.startswith(above[-1].entry.path + b"/"):
-            above.pop()
-        if wanted(path):
-            yield from above
-            above = []
-            yield member
-        elif member.entry.kind is EntryKind.DIRECTORY:
-            above.append(member)
-
-
-def _files_by_part(chosen: _Chosen) -> dict[int, PackedLines]:
-    packers: dict[int, LinePacker] = {}
-    for member in chosen:
-        if member.entry.kind is EntryKind.FILE:
-            packers.setdefault(member.part, LinePacker()).add(member.to_line())
-    return {number: packer.packed() for number, packer in packers.items()}
-
-
-def _make_folders(chosen: _Chosen, building: Path) -> None:
-    below = BelowFolder(str(building))
-    for member in chosen:
-        if member.entry.kind is EntryKind.DIRECTORY:
-            parent, name = below.parent_of(member.entry.path)
-            os.mkdir(name, 0o700, dir_fd=parent)
-    below.close()
-
-
-def _finish(chosen: _Chosen, building: Path) -> tuple[int, int]:
-    """Links, then directories from the bottom up: each change in a directory would touch its mtime again."""
-    below = BelowFolder(str(building))
-    files = size = 0
-    open_folders: list[Member] = []
-
-    def close_until(path: bytes) -> None:
-        while open_folders and not path.startswith(open_folders[-1].entry.path + b"/"):
-            _settle_folder(below, open_folders.pop())
-
-    for member in chosen:
-        entry = member.entry
-        close_until(entry.path)
-        match entry.kind:
-            case EntryKind.DIRECTORY:
-                open_folders.append(member)
-            case EntryKind.SYMLINK:
-                _make_symlink(below, member)
-            case EntryKind.HARDLINK:
-                _make_hardlink(below, building, member, chosen.wanted)
-            case EntryKind.FILE:
-                files, size = files + 1, size + entry.size
-    close_until(b"")
-    below.close()
-    return files, size
-
-
-def _make_symlink(below: BelowFolder, member: Member) -> None:
-    parent, name = below.parent_of(member.entry.path)
-    os.symlink(member.entry.target, name, dir_fd=parent)
-    if os.geteuid() == 0 and member.entry.uid is not None:
-        os.chown(name, member.entry.uid, member.entry.gid or 0, dir_fd=parent, follow_symlinks=False)
-    times = (member.entry.mtime_ns, member.entry.mtime_ns)
-    os.utime(name, ns=times, dir_fd=parent, follow_symlinks=False)
-
-
-def _make_hardlink(below: BelowFolder, building: Path, member: Member, wanted: Wanted) -> None:
-    first = member.entry.target
-    if not wanted(first):
-        raise RestoreFailed(
-            f"{member.entry.path!r} is another name of {first!r}, which was not asked for.",
+    if plan.without_first:
+        path, first = map(name_text, plan.without_first[0])
+        raise RestoreRefused(
+            f"{len(plan.without_first)} names are of files whose first name was not asked for: {path!r} of {first!r}.",
             hint="Ask for both names.",
         )
-    other = BelowFolder(str(building))
-    source, source_name = other.parent_of(first)
-    parent, name = below.parent_of(member.entry.path)
-    os.link(source_name, name, src_dir_fd=source, dst_dir_fd=parent, follow_symlinks=False)
-    other.close()
+    if plan.unholdable:
+        count, listed = listed_problems(plan.unholdable, EXAMPLES)
+        raise RestoreRefused(
+            f"{target.label} cannot hold {count} names of the backup:\n{listed}",
+            hint="Restore these into a folder of a server, and leave them out here with a pattern.",
+        )
 
 
-def _settle_folder(below: BelowFolder, member: Member) -> None:
-    parent, name = below.parent_of(member.entry.path)
-    descriptor = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
-    try:
-        settle(descriptor, member.entry.to_json())
-    finally:
-        os.close(descriptor)
+@dataclass
+class _Work:
+    plan: TreePlan
+    index: TreeIndex
+    target: RestoreTarget
+    loader: Loader
+    building: IncompleteTree
+    fetched: int = 0
+    losses: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def session(self) -> TargetSession:
+        return self.building.session
+
+    def carry_out(self, jobs: int) -> None:
+        for member in members_of(self.plan.folders):
+            self.session.make_folder(self.building.place(member.entry.path), again=self.building.resumed)
+        self._load_parts(jobs)
+        if self.building.resumed:
+            self._remove_links()
+        self._compare()
+        for member in members_of(self.plan.links):
+            self._make_link(member)
+        for member in _bottom_up(members_of(self.plan.folders)):
+            self.session.settle(self.building.place(member.entry.path), member.entry)
+
+    def _load_parts(self, jobs: int) -> None:
+        """What is done is noted one by one: a part that fails costs no other."""
+        missing = [number for number in self.plan.parts if number not in self.building.done]
+        with ThreadPoolExecutor(max_workers=jobs) as pool:
+            loads = {pool.submit(self._load, number): number for number in missing}
+            try:
+                for load in as_completed(loads):
+                    self.losses += load.result()
+                    self.building.note(loads[load])
+                    self.fetched += self.index.header.part(loads[load]).size
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+
+    def _load(self, number: int) -> Counter[str]:
+        return self.loader.files(
+            self.index.header.part(number),
+            self.plan.parts[number],
+            self.target,
+            self.building.tree,
+            again=self.building.resumed,
+        )
+
+    def _remove_links(self) -> None:
+        """Those of an earlier attempt: they are made anew, and are not counted before."""
+        for member in members_of(self.plan.links):
+            place = self.building.place(member.entry.path)
+            if self.session.look(place) is not None:
+                self.session.remove(place)
+
+    def _compare(self) -> None:
+        """What the folders hold by now, against the index: nothing is missing, and nothing came in between."""
+        for path, held in self.plan.held.items():
+            found = self.session.measure(self.building.place(path), sizes=self.building.resumed)
+            if found[0] != held.entries or found[1] not in (0, held.size):
+                raise RestoreFailed(
+                    f"{name_text(self.building.place(path))!r} beside {self.target.label} holds {found[0]} entries of "
+                    f"{found[1]} bytes and must hold {held.entries} of {held.size}.",
+                    hint="Somebody else writes there, or the target holds fewer names than the backup. Delete the "
+                    "incomplete folder, and restore again.",
+                )
+
+    def _make_link(self, member: Member) -> None:
+        entry = member.entry
+        place = self.building.place(entry.path)
+        if entry.kind is EntryKind.SYMLINK:
+            self.session.symlink(place, entry)
+        else:
+            self.session.hard_link(place, self.building.place(entry.target))
+
+
+def _bottom_up(folders: Iterator[Member]) -> Iterator[Member]:
+    """Each after those below it: a change in a directory would touch its mtime again."""
+    above: list[Member] = []
+    for member in folders:
+        while above and not member.entry.path.startswith(above[-1].entry.path + b"/"):
+            yield above.pop()
+        above.append(member)
+    yield from reversed(above)

@@ -78,6 +78,8 @@ _NAMES = {
     ("HEAD", "directory", ""): "directory-properties",
     ("DELETE", "directory", ""): "delete-directory",
     ("GET", "directory", "list"): "list-entries",
+    ("PUT", "directory", "rename"): "rename-directory",
+    ("PUT", "directory", "properties"): "set-directory-properties",
     ("PUT", "file", ""): "create-file",
     ("PUT", "file", "range"): "put-range",
     ("PUT", "file", "properties"): "set-properties",
@@ -135,7 +137,29 @@ def _create_directory(share: Share, request: Request) -> Answer:
     if path.exists():
         raise Rejected(409, "ResourceAlreadyExists")
     path.mkdir()
+    _set_time(path, request.headers.get("x-ms-file-last-write-time", "now"))
     return Answer(201, _facts(share, path))
+
+
+def _rename_directory(share: Share, request: Request) -> Answer:
+    source = unquote(urlsplit(request.headers["x-ms-file-rename-source"]).path).split("/")[2:]
+    old, new = find(share.folder, source), place(share.folder, request.names)
+    if not old.is_dir():
+        raise Rejected(409, "ResourceTypeMismatch")
+    if new.exists():  # ReplaceIfExists is about files: a folder is never replaced
+        raise Rejected(409, "ResourceAlreadyExists")
+    old.rename(new)
+    for path in [path for path in share.encodings if path.is_relative_to(old)]:
+        share.encodings[new / path.relative_to(old)] = share.encodings.pop(path)
+    return Answer(200, _facts(share, new))
+
+
+def _set_directory_properties(share: Share, request: Request) -> Answer:
+    path = find(share.folder, request.names)
+    if not path.is_dir():
+        raise Rejected(404, "ResourceNotFound")
+    _set_time(path, request.headers.get("x-ms-file-last-write-time", "preserve"))
+    return Answer(200, _facts(share, path))
 
 
 def _directory_properties(share: Share, request: Request) -> Answer:
@@ -300,6 +324,8 @@ _OPERATIONS: dict[str, Callable[[Share, Request], Answer]] = {
     "directory-properties": _directory_properties,
     "delete-directory": _delete_directory,
     "list-entries": _list_entries,
+    "rename-directory": _rename_directory,
+    "set-directory-properties": _set_directory_properties,
     "create-file": _create_file,
     "put-range": _put_range,
     "set-properties": _set_properties,
