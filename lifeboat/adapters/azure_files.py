@@ -71,7 +71,8 @@ class AzureShareFileSystem(AbstractFileSystem):  # type: ignore[misc] # fsspec i
     @property
     def client(self) -> ShareClient:
         """Microsoft's own client of the share, for what fsspec has no word for."""
-        return self._client
+        client: ShareClient = self._client
+        return client
 
     def close(self) -> None:
         """Closes the connections; the instance is of no use afterwards."""

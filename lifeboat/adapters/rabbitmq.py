@@ -38,6 +38,12 @@ class RabbitMQExport(Export):
         return self.view(files, begun, _findings(depths))
 
 
+def export_definitions(endpoint: Endpoint) -> dict[str, Any]:
+    """What a broker defines now. Raises as ``RabbitMQExport`` does."""
+    with endpoint.session() as session, _explained():
+        return _definitions(session.get(_DEFINITIONS_PATH))
+
+
 def import_definitions(endpoint: Endpoint, definitions: bytes) -> None:
     """Define what an export holds; what is there already stays, also what the export lacks.
 

@@ -59,7 +59,7 @@ class TreePlan:
 def plan_tree(index: TreeIndex, wanted: Wanted, keeps: Keeps, names: NameProblems | None) -> TreePlan:
     """``names`` finds what the target cannot hold; None where it holds every name."""
     builder = _Builder(wanted, keeps, names)
-    for line, told, path in _matching(index, wanted):
+    for line, told, path in matching(index, wanted):
         builder.take(line, told, path)
     return builder.plan()
 
@@ -67,7 +67,8 @@ def plan_tree(index: TreeIndex, wanted: Wanted, keeps: Keeps, names: NameProblem
 Row = tuple[str, dict[str, Any], bytes]
 
 
-def _matching(index: TreeIndex, wanted: Wanted) -> Iterator[Row]:
+def matching(index: TreeIndex, wanted: Wanted) -> Iterator[Row]:
+    """Wanted members and the directories above them, in walk order: the line, what it says, and the path."""
     above: list[Row] = []
     for line in index.lines():
         told = orjson.loads(line)

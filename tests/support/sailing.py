@@ -169,9 +169,9 @@ class Noting(Loader):
         object.__setattr__(noting, "fetched", fetched)
         return noting
 
-    def _load(self, part: IndexPart, **how: Any) -> None:
+    def _load(self, part: IndexPart, *args: Any, **how: Any) -> dict[str, Any]:
         self.fetched.append(part.name)
-        super()._load(part, **how)
+        return super()._load(part, *args, **how)
 
 
 @dataclass(kw_only=True)
