@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from lifeboat.adapters.sftp_errors import HINTS, TRANSLATED, Cause, cause_of, words_of
 from lifeboat.adapters.tree import shown_path
 from lifeboat.errors import (
     EntryExists,
@@ -20,52 +19,32 @@ from lifeboat.errors import (
     SourceUnreachable,
     TargetDenied,
     TargetFull,
-    TargetHostKeyMismatch,
     TargetUnreachable,
 )
 
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 _DENIED: Final = (errno.EACCES, errno.EPERM, errno.EROFS)
-_MAKE_ROOM: Final = "Make room and restore again: what is in already is not fetched a second time."
-_LET_WRITE: Final = (
+MAKE_ROOM: Final = "Make room and restore again: what is in already is not fetched a second time."
+MISSING: Final = (
+    "Make the folder above the target first; if it was there, somebody deleted or renamed it, or another attempt at "
+    "the same restore took over."
+)
+LET_WRITE: Final = (
     "Let the account create, rename and delete in the folder above the target, or name another target."
 )
-
-_KINDS: Final[dict[Cause, type[RestoreFailed]]] = {
-    Cause.HOST_KEY: TargetHostKeyMismatch,
-    Cause.ACCOUNT: TargetDenied,
-    Cause.DENIED: TargetDenied,
-    Cause.CONNECTION: TargetUnreachable,
-    Cause.FULL: TargetFull,
-}
-_HINTS: Final = HINTS | {
-    Cause.DENIED: _LET_WRITE,
-    Cause.FULL: _MAKE_ROOM,
-    Cause.MISSING: "Make the folder above the target first; if it was there, somebody deleted or renamed it, or "
-    "another attempt at the same restore took over.",
-    Cause.TAKEN: "Restore into a new folder.",
-}
 
 
 def of_system(error: OSError, label: str, path: bytes) -> RestoreFailed:
     """The error to raise for what the operating system said about ``path``."""
     where = f"{shown_path(path)} in {label}" if path else label
     if error.errno in _FULL:
-        return TargetFull(f"{where} cannot be written: {error.strerror}.", hint=_MAKE_ROOM)
+        return TargetFull(f"{where} cannot be written: {error.strerror}.", hint=MAKE_ROOM)
     if error.errno in _DENIED:
-        return TargetDenied(f"{where} cannot be written: {error.strerror}.", hint=_LET_WRITE)
+        return TargetDenied(f"{where} cannot be written: {error.strerror}.", hint=LET_WRITE)
     return RestoreFailed(
         f"{where} cannot be written: {error.strerror}.",
         hint="Look at the target's file system, and restore again.",
     )
-
-
-def of_sftp(error: BaseException, label: str, path: bytes, *, full: bool = False) -> RestoreFailed:
-    """The same for one of ``sftp_errors.TRANSLATED``; ``full``: the server says that no space is left."""
-    where = f"{shown_path(path)} in {label}" if path else label
-    cause = Cause.FULL if full else cause_of(error)
-    kind = _KINDS.get(cause, RestoreFailed)
-    return kind(f"{where}: {cause.value} ({words_of(error)}).", hint=_HINTS.get(cause, ""))
 
 
 def refused(label: str) -> RestoreRefused:
@@ -86,7 +65,7 @@ def of_share(label: str) -> Iterator[None]:
 
 def _from_share(error: SourceError, label: str) -> LifeboatError:
     if isinstance(error, EntryMissing):
-        return RestoreFailed(error.message, hint=_HINTS[Cause.MISSING])
+        return RestoreFailed(error.message, hint=MISSING)
     if isinstance(error, EntryExists):
         return refused(label)
     kind: type[RestoreFailed] = RestoreFailed
@@ -95,6 +74,3 @@ def _from_share(error: SourceError, label: str) -> LifeboatError:
     elif isinstance(error, SourceDenied):
         kind = TargetDenied
     return kind(error.message, hint=error.hint)
-
-
-__all__ = ["TRANSLATED", "of_sftp", "of_share", "of_system", "refused"]

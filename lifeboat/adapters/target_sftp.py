@@ -20,7 +20,8 @@ from asyncssh.constants import FILEXFER_TYPE_DIRECTORY, FILEXFER_TYPE_REGULAR, F
 from lifeboat.adapters.sftp_account import SftpAccount
 from lifeboat.adapters.sftp_requests import close_quietly, scanned
 from lifeboat.adapters.sftp_session import SftpSession
-from lifeboat.adapters.target_errors import TRANSLATED, of_sftp, refused
+from lifeboat.adapters.target_errors import refused
+from lifeboat.adapters.target_sftp_errors import TRANSLATED, of_sftp
 from lifeboat.adapters.target_sftp_facts import Facts
 from lifeboat.adapters.target_sftp_files import SftpFiles
 from lifeboat.adapters.tree_sftp import SftpTreeTarget

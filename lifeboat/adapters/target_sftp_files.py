@@ -16,7 +16,7 @@ import asyncssh
 from lifeboat.adapters.sftp_requests import FAREWELL, answered_within, close_quietly, request_size
 from lifeboat.adapters.sftp_session import SftpSession
 from lifeboat.adapters.store_sftp_transfer import Upload
-from lifeboat.adapters.target_errors import TRANSLATED, of_sftp
+from lifeboat.adapters.target_sftp_errors import TRANSLATED, of_sftp
 from lifeboat.adapters.target_sftp_facts import Facts
 from lifeboat.adapters.tree_target import Losses
 from lifeboat.errors import RestoreFailed

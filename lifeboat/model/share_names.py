@@ -48,7 +48,7 @@ class ShareNames:
             return "is no UTF-8"
         twin = self._open[-1][1].setdefault(text.casefold(), name)
         if twin != name:
-            return f"differs from {name_text(twin)!r} by case only"
+            return f"differs from '{name_text(twin)}' by case only"
         return _of_name(text) or self._of_path(path.decode())
 
     def _of_path(self, path: str) -> str:
@@ -78,4 +78,4 @@ def _of_name(name: str) -> str:
 def listed_problems(found: Iterable[tuple[bytes, str]], limit: int) -> tuple[int, str]:
     """How many there are, and the first ``limit`` as text, a line each."""
     problems = list(found)
-    return len(problems), "\n".join(f"  {name_text(path)!r} {why}" for path, why in problems[:limit])
+    return len(problems), "\n".join(f"  '{name_text(path)}' {why}" for path, why in problems[:limit])

@@ -48,7 +48,8 @@ def restore_export(
     """Import the backup's definitions, all or those of one virtual host, and export again to see that they are there.
 
     Raises ``RestoreRefused`` when the backup holds none, or the broker holds something of its own and ``into_used``
-    does not allow that; ``RestoreFailed`` when the broker no longer lets us in afterwards, and the ``SourceError`` family.
+    does not allow that; ``RestoreFailed`` when the broker no longer lets us in afterwards; and the ``SourceError``
+    family.
     """
     watch = clock.Stopwatch()
     wanted = _definitions(index, loader)

@@ -99,7 +99,7 @@ def _refuse(plan: TreePlan, index: TreeIndex, target: RestoreTarget) -> None:
     if plan.without_first:
         path, first = map(name_text, plan.without_first[0])
         raise RestoreRefused(
-            f"{len(plan.without_first)} names are of files whose first name was not asked for: {path!r} of {first!r}.",
+            f"{len(plan.without_first)} names are of files whose first name was not asked for: '{path}' of '{first}'.",
             hint="Ask for both names.",
         )
     if plan.unholdable:
@@ -172,7 +172,7 @@ class _Work:
             found = self.session.measure(self.building.place(path), sizes=self.building.resumed)
             if found[0] != held.entries or found[1] not in (0, held.size):
                 raise RestoreFailed(
-                    f"{name_text(self.building.place(path))!r} beside {self.target.label} holds {found[0]} entries of "
+                    f"'{name_text(self.building.place(path))}' beside {self.target.label} holds {found[0]} entries of "
                     f"{found[1]} bytes and must hold {held.entries} of {held.size}.",
                     hint="Somebody else writes there, or the target holds fewer names than the backup. Delete the "
                     "incomplete folder, and restore again.",

@@ -37,6 +37,17 @@ STEPS = {
     "loaded": "lifeboat.stages.incomplete_database:IncompleteDatabase.set_loaded",
     "last": "lifeboat.stages.restore:_Work._make_last",
     "name": "lifeboat.stages.restore:name_database",
+    "tree begin": "lifeboat.stages.restore_tree:incomplete_tree",
+    "tree mark": "lifeboat.stages.incomplete_tree:_new",
+    "tree parts": "lifeboat.stages.restore_tree:_Work._load_parts",
+    "tree part": "lifeboat.stages.restore_tree:_Work._load",
+    "second tree part": "lifeboat.stages.restore_tree:_Work._load",
+    "tree note": "lifeboat.stages.incomplete_tree:IncompleteTree.note",
+    "second tree note": "lifeboat.stages.incomplete_tree:IncompleteTree.note",
+    "tree compare": "lifeboat.stages.restore_tree:_Work._compare",
+    "tree link": "lifeboat.stages.restore_tree:_Work._make_link",
+    "tree name": "lifeboat.stages.incomplete_tree:IncompleteTree.name",
+    "tree tidy": "lifeboat.stages.incomplete_tree:_clear",
 }
 
 

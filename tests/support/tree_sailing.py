@@ -6,10 +6,12 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from support.sailing import Hull
+from support.sailing import Hull, Noting
 
 from lifeboat.adapters.tree import LiveTree, TreeTarget
+from lifeboat.adapters.tree_target import RestoreTarget
 from lifeboat.model.manifest import Manifest
 from lifeboat.model.policy_sources import Classification, FilesSource
 from lifeboat.model.restore_choice import Point, choose
@@ -19,6 +21,10 @@ from lifeboat.stages.fetch import fetch_tree_index
 from lifeboat.stages.publish import Published
 from lifeboat.stages.restore_tree import RestoredTree, Wanted, restore_tree
 from lifeboat.stages.voyage import TreeVoyage
+
+
+def takes_all(_: bytes) -> bool:
+    return True
 
 
 @dataclass(kw_only=True)
@@ -54,8 +60,15 @@ class TreeShip(Hull):
         return fetch_tree_index(self.store, manifest, [self.operations.identity])
 
     def restore(
-        self, folder: Path, backup_id: str | None = None, wanted: Wanted = lambda _: True
+        self,
+        folder: Path | RestoreTarget,
+        backup_id: str | None = None,
+        wanted: Wanted = takes_all,
+        fetched: list[str] | None = None,
+        **choice: Any,
     ) -> RestoredTree:
+        """``fetched`` takes the names of the parts that were fetched."""
         index = self.open(choose(self.catalog(), Point(backup_id=backup_id)).manifest)
         with self.loader() as loader:
-            return restore_tree(index, folder, loader, wanted=wanted)
+            noting = Noting.over(loader, [] if fetched is None else fetched)
+            return restore_tree(index, folder, noting, wanted=wanted, **choice)
