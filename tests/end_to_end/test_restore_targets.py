@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -411,15 +412,16 @@ def test_top_of_a_share_and_a_snapshot_are_no_targets(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def tiny_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 2 MiB."""
-    folder = tmp_path / "tiny"
-    folder.mkdir()
+def tiny_disk() -> Iterator[Path]:
+    """A file system of 2 MiB, not below pytest's own folder, which other accounts may not enter."""
+    folder = Path(tempfile.mkdtemp(prefix="lifeboat-tiny-"))
+    folder.chmod(0o755)
     command = ["mount", "-t", "tmpfs", "-o", "size=2m,mode=1777", "tiny", str(folder)]
     if subprocess.run(command, capture_output=True).returncode:
         pytest.skip("mounting a file system needs root")
     yield folder
     subprocess.run(["umount", str(folder)], check=True)
+    folder.rmdir()
 
 
 def test_full_disk_says_so_and_after_making_room_the_restore_goes_on(ship: TreeShip, tiny_disk: Path) -> None:
