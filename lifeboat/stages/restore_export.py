@@ -9,9 +9,10 @@ import json
 from dataclasses import dataclass
 
 from lifeboat import clock
+from lifeboat.adapters.http_export import written
 from lifeboat.adapters.http_session import Endpoint, UserPassword
 from lifeboat.adapters.loading import Loader
-from lifeboat.adapters.rabbitmq import DEFINITIONS, export_definitions, import_definitions, written
+from lifeboat.adapters.rabbitmq import DEFINITIONS, export_definitions, import_definitions
 from lifeboat.errors import RestoreFailed, RestoreRefused, SourceDenied
 from lifeboat.model.definitions import (
     Definitions,
