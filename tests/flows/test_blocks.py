@@ -684,7 +684,11 @@ def test_store_of_kind_local_comes_from_a_local_store_block(
     )
 
 
-@pytest.mark.parametrize("pin", [HOST_KEY, f"{HOST_KEY} nas's own comment", f"{OTHER_HOST_KEY}\n{HOST_KEY}"])
+@pytest.mark.parametrize(
+    "pin",
+    [HOST_KEY, f"{HOST_KEY} nas's own comment", f"{OTHER_HOST_KEY}\n{HOST_KEY}"],
+    ids=["alone", "with a comment", "one of two"],
+)
 def test_store_with_a_host_key_that_the_policy_pins_is_loaded(
     clean_server: None, production: Environment, pin: str
 ) -> None:
@@ -692,7 +696,9 @@ def test_store_with_a_host_key_that_the_policy_pins_is_loaded(
     load_store("production", with_store(production, kind="sftp", host_key=pin))
 
 
-@pytest.mark.parametrize("pinned_by_block", [OTHER_HOST_KEY, f"{HOST_KEY}\n{OTHER_HOST_KEY}"])
+@pytest.mark.parametrize(
+    "pinned_by_block", [OTHER_HOST_KEY, f"{HOST_KEY}\n{OTHER_HOST_KEY}"], ids=["another", "one of two"]
+)
 def test_store_with_a_host_key_that_the_policy_does_not_pin_is_refused(
     clean_server: None, production: Environment, pinned_by_block: str
 ) -> None:
