@@ -47,6 +47,11 @@ class AzureFileShares(CheckedBlock):
         description="Path on the worker of the certificates to trust; the host's own when empty.",
     )
 
+    environment: str | None = Field(
+        default=None,
+        description="The environment that it belongs to, for a target of restores whose block is not called after it.",
+    )
+
     def share(self, account: str, name: str) -> AzureShare:
         """One live share of the account."""
         url = self.endpoint or f"https://{account}.file.core.windows.net"

@@ -6,7 +6,6 @@ loaded one arrives with its secrets masked. Everything raises ``ConfigurationErr
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import replace
 
 from blocks.checked import load_block
@@ -54,22 +53,6 @@ def load_server(
 def load_block_server(name: str) -> PostgresServer:
     """The server of the postgres-server block called ``name``, whatever environment it belongs to."""
     return load_block(PostgresServerBlock, name).server()
-
-
-def load_target_server(name: str, environments: Collection[str]) -> tuple[PostgresServer, str]:
-    """The server to restore into, and the environment that its block says, or is named after (F51).
-
-    Raises ``ConfigurationError`` when it says neither: a target of an unknown environment is none.
-    """
-    block = load_block(PostgresServerBlock, name)
-    named = [known for known in environments if name == known or name.startswith(f"{known}-")]
-    environment = block.environment or max(named, key=len, default="")
-    if environment not in environments:
-        raise ConfigurationError(
-            f"The postgres-server block {name!r} does not say to which environment of the policy its server belongs.",
-            hint=f"Write `environment:` into it: {', '.join(environments)}.",
-        )
-    return block.server(), environment
 
 
 def load_store(environment_name: str, environment: Environment) -> StoreTarget:

@@ -43,6 +43,11 @@ class HttpExport(CheckedBlock):
         description="Path on the worker of the certificates to trust; the host's own when empty.",
     )
 
+    environment: str | None = Field(
+        default=None,
+        description="The environment that it belongs to, for a target of restores whose block is not called after it.",
+    )
+
     def endpoint(self, url: str) -> Endpoint:
         """How to ask the service at ``url``."""
         return Endpoint(url=url, credential=self._credential(), ca_file=self.ca_file)

@@ -67,8 +67,7 @@ class PostgresServer(CheckedBlock):
 
     environment: str | None = Field(
         default=None,
-        description="The environment that the server belongs to, for a target of restores whose block is not called "
-        "after it.",
+        description="The environment that it belongs to, for a target of restores whose block is not called after it.",
     )
 
     def server(self) -> postgres.PostgresServer:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 from pydantic import Field, SecretStr
 
 from blocks.checked import DOCUMENTATION, CheckedBlock, plain, prefect_logo
+from lifeboat.adapters.sftp_account import SftpAccount as SftpAccountSettings
+from lifeboat.adapters.target_sftp import SftpRestoreTarget
 from lifeboat.adapters.tree_sftp import SftpTreeTarget
 from lifeboat.model.patterns import Selection
 
@@ -44,6 +48,11 @@ class SftpAccount(CheckedBlock):
         default=None, description="Password of the account, where the server takes no keys."
     )
 
+    environment: str | None = Field(
+        default=None,
+        description="The environment that it belongs to, for a target of restores whose block is not called after it.",
+    )
+
     def tree(
         self, host: str, port: int | None, folder: str, selection: Selection | None = None
     ) -> SftpTreeTarget:
@@ -58,6 +67,13 @@ class SftpAccount(CheckedBlock):
             passphrase=plain(self.passphrase),
             password=plain(self.password),
             selection=selection or Selection(),
+        )
+
+    def restore_target(self, host: str, port: int | None, folder: str) -> SftpRestoreTarget:
+        """A new folder of the server, to restore into; the account must be allowed to write there."""
+        tree = self.tree(host, port, folder)
+        return SftpRestoreTarget(
+            **{each.name: getattr(tree, each.name) for each in fields(SftpAccountSettings)}
         )
 
     def _check(self) -> None:

@@ -13,7 +13,7 @@ import typer
 
 from cli.options import DEFAULT_POLICY, AsJson, EnvironmentName, PolicyName, split_source
 from cli.output import Output, console, instant, table
-from cli.restore_ways import blocks_from, carry_out_directly, carry_out_with_prefect, open_places
+from cli.restore_ways import Targets, blocks_from, carry_out_directly, carry_out_with_prefect, open_places
 from lifeboat.errors import Cancelled, Refused
 
 if TYPE_CHECKING:
@@ -42,8 +42,21 @@ def restore(
         ),
     ] = "",
     folder: Annotated[
-        str, typer.Option("--to", metavar="FOLDER", help="The folder to make for files; it must not exist.")
+        str, typer.Option("--to", metavar="FOLDER", help="The folder to make for files: a path, or a URL.")
     ] = "",
+    files_block: Annotated[
+        str,
+        typer.Option("--files-block", metavar="BLOCK", help="The block that may write to the URL of --to."),
+    ] = "",
+    broker: Annotated[
+        str,
+        typer.Option(
+            "--broker", metavar="BLOCK", help="The http-export block that imports RabbitMQ's definitions."
+        ),
+    ] = "",
+    into_used: Annotated[
+        bool, typer.Option("--into-used", help="Import also into a broker that holds definitions already.")
+    ] = False,
     database: Annotated[
         list[str] | None,
         typer.Option(
@@ -114,7 +127,7 @@ def restore(
     policy: PolicyName = DEFAULT_POLICY,
     as_json: AsJson = False,
 ) -> None:
-    """Restore databases into a server, and files into a new folder of this host.
+    """Restore databases into a server, files into a new folder, definitions into a broker.
 
     Runs on a host that holds an identity: LIFEBOAT_IDENTITY_FILE names its file. The plan is shown first, and what was
     shown is what is restored, even if a newer backup arrives meanwhile.
@@ -128,13 +141,15 @@ def restore(
         split_source(label)
     identity_path()
     rules = read_policy(Path(policy))
+    targets = Targets(target, folder, files_block, broker)
     moment = parse_moment(at, rules.time_zone) if at else None
     with blocks_from(blocks, direct=direct):
-        destination = open_places(rules, environment, target, folder, direct=direct)
+        destination = open_places(rules, environment, targets, direct=direct)
         order = _order(
             rules, environment, destination, sources=tuple(sources or ()), point=(backup, moment, run),
             newest_of_each=newest_of_each, databases=tuple(database or ()), tables=tuple(table_name or ()),
             paths=tuple(path or ()), new_name=new_name, replace=replace, with_roles=with_roles, owner=owner,
+            into_used=into_used,
         )  # fmt: skip
         items = plan_restoration(order, destination.places)
         planned = [each for item in items for each in item.described()]
@@ -149,7 +164,7 @@ def restore(
         outcomes = (
             carry_out_directly(rules, order, items, destination, jobs)
             if direct
-            else carry_out_with_prefect(order, items, target, folder, approval, policy, jobs)
+            else carry_out_with_prefect(order, items, targets, approval, policy, jobs)
         )
     output.result({"plan": planned, "restored": outcomes}, _outcome_table(outcomes))
     from tasks.restore import raise_if_failed

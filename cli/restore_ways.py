@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from lifeboat.errors import ConfigurationError, RestoreFailed
 if TYPE_CHECKING:
     from lifeboat.model.policy import Policy
     from lifeboat.model.restore_outcome import RestoreOutcome
-    from lifeboat.stages.restoration import Item
+    from lifeboat.stages.restore_items import Item
     from lifeboat.stages.restore_order import RestoreOrder
     from tasks.restore_board import Destination
 
@@ -36,16 +37,26 @@ def blocks_from(file: Path | None, *, direct: bool) -> Iterator[None]:
         yield
 
 
-def open_places(rules: Policy, environment: str, server: str, folder: str, *, direct: bool) -> Destination:
+@dataclass(frozen=True)
+class Targets:
+    """Where to restore to, as ``restore_board.open_places`` takes it."""
+
+    server: str
+    folder: str
+    files_block: str
+    broker: str
+
+
+def open_places(rules: Policy, environment: str, targets: Targets, *, direct: bool) -> Destination:
     """What ``restore_board.open_places`` says; without ``direct`` an API must answer."""
     from cli.prefect_api import prefect_errors, require_api
     from tasks import restore_board
 
     if direct:
-        return restore_board.open_places(rules, environment, server=server, folder=folder)
+        return restore_board.open_places(rules, environment, **asdict(targets))
     require_api()
     with prefect_errors():
-        return restore_board.open_places(rules, environment, server=server, folder=folder)
+        return restore_board.open_places(rules, environment, **asdict(targets))
 
 
 def carry_out_directly(
@@ -66,8 +77,7 @@ def carry_out_directly(
 def carry_out_with_prefect(
     order: RestoreOrder,
     items: Sequence[Item],
-    server: str,
-    folder: str,
+    targets: Targets,
     approval: str,
     policy: str,
     jobs: int,
@@ -83,10 +93,11 @@ def carry_out_with_prefect(
         point = {"run": runs.pop()}
     with prefect_errors():
         state = flow(
-            order.environment, list(order.sources), server, folder,
+            order.environment, list(order.sources), **asdict(targets),
             **point, at=order.point.at if not point else None, newest_of_each=order.newest_of_each and not point,
             databases=list(order.databases), tables=list(order.tables), paths=list(order.paths),
             new_name=order.new_name, replace=order.replace, with_roles=order.with_roles, owner=order.owner,
+            into_used=order.into_used,
             approval=approval, policy=policy, jobs=jobs, return_state=True,
         )  # fmt: skip
         result: Any = state.result(raise_on_failure=False)

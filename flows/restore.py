@@ -30,6 +30,8 @@ def restore(
     sources: list[str] | None = None,
     server: str = "",
     folder: str = "",
+    files_block: str = "",
+    broker: str = "",
     backup: str | None = None,
     run: str | None = None,
     at: dt.datetime | None = None,
@@ -41,6 +43,7 @@ def restore(
     replace: bool = False,
     with_roles: bool = False,
     owner: str = "",
+    into_used: bool = False,
     dry_run: bool = False,
     approval: str = "",
     policy: str = "digital-automotive",
@@ -52,7 +55,10 @@ def restore(
         environment: Whose backups, by its name in the policy.
         sources: Sources as service/source; everything of one run when empty.
         server: The postgres-server block to restore databases into.
-        folder: The folder of the restore host to make for files; its name appears when everything is in it.
+        folder: The folder to make for files: a path of the restore host, sftp://host/folder, or
+            azure-files://account/share/folder. Its name appears when everything is in it.
+        files_block: The sftp-account or azure-file-shares block that may write to such a URL.
+        broker: The http-export block of the account that imports RabbitMQ's definitions; else they come as files.
         backup: A backup id. Left out, like run and at: the newest good one.
         run: A run id, for the backups that one run took together.
         at: The newest good backup whose data is not younger than this.
@@ -64,17 +70,20 @@ def restore(
         replace: Put restored databases in the place of the live ones, which are kept under dated names.
         with_roles: Also create the roles that the target lacks.
         owner: Give everything to this role instead of its owners, and leave grants out.
+        into_used: Import definitions also into a broker that holds some; what it has stays.
         dry_run: Show the plan and end there.
         approval: What the plan asks to be typed, if you know it already; else the run waits for it.
         policy: A shipped policy's name, or the path of a policy file.
         jobs: Parts loaded, and indexes built, at the same time.
     """
     rules = read_policy(Path(policy))
-    destination = open_places(rules, environment, server=server, folder=folder)
+    destination = open_places(
+        rules, environment, server=server, folder=folder, files_block=files_block, broker=broker
+    )
     order = RestoreOrder(
         environment, destination.environment, rules.environment(environment).source_labels, tuple(sources or ()),
         Point(backup, at, run), newest_of_each, tuple(databases or ()), tuple(tables or ()), tuple(paths or ()),
-        new_name, replace, with_roles, owner,
+        new_name, replace, with_roles, owner, into_used,
     )  # fmt: skip
     items = plan(order, destination.places)
     planned = [each for item in items for each in item.described()]

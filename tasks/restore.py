@@ -12,7 +12,8 @@ from pydantic import Field
 from lifeboat.adapters.loading import Loader
 from lifeboat.errors import RestoreFailed, RestoreRefused
 from lifeboat.model.restore_outcome import PlannedObject, RestoreOutcome, plan_markdown
-from lifeboat.stages.restoration import Item, plan_restoration
+from lifeboat.stages.restoration import plan_restoration
+from lifeboat.stages.restore_items import Item
 from lifeboat.stages.restore_order import RestoreOrder, RestorePlaces
 from tasks.options import ONCE, REPEATED
 

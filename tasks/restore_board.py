@@ -8,13 +8,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from blocks.harbour import load_store, load_target_server, load_trusted
+from blocks.harbour import load_store, load_trusted
+from blocks.restore_targets import load_brokers, load_target_server, load_tree_place
 from lifeboat import clock
 from lifeboat.adapters.children import Crew
 from lifeboat.adapters.loading import Loader
 from lifeboat.errors import ConfigurationError, RestoreRefused
 from lifeboat.model.policy import Policy
 from lifeboat.model.policy_environment import Environment
+from lifeboat.model.policy_sources import RabbitMQSource
 from lifeboat.stages.fetch import read_identities
 from lifeboat.stages.restore_order import RestorePlaces
 
@@ -22,8 +24,6 @@ IDENTITY = "LIFEBOAT_IDENTITY_FILE"
 """Environment variable of the restore host: the path of its age identity file. Never a block, never a parameter."""
 READY = 2
 """Loading children started ahead."""
-ENVIRONMENT_FILE = ".environment"
-"""Beside or above a folder, the name of the environment it belongs to (F51)."""
 
 
 @dataclass(frozen=True)
@@ -34,51 +34,57 @@ class Destination:
     places: RestorePlaces
 
 
-def open_places(policy: Policy, environment: str, *, server: str, folder: str) -> Destination:
+def open_places(
+    policy: Policy,
+    environment: str,
+    *,
+    server: str = "",
+    folder: str = "",
+    files_block: str = "",
+    broker: str = "",
+) -> Destination:
     """Load what a restore needs, and refuse a target of an environment that the policy does not allow (P8, F51).
 
-    ``server`` is the name of a postgres-server block, ``folder`` an absolute path on this host; either may be empty.
-    Raises ``ConfigurationError`` and ``RestoreRefused``.
+    ``server`` and ``broker`` are names of blocks, ``folder`` is a path of this host, or a URL that ``files_block`` has
+    the account for; each may be empty. Raises ``ConfigurationError`` and ``RestoreRefused``.
     """
     rules = policy.environment(environment)
-    target, found = environment, None
-    if server:
-        found, target = load_target_server(server, tuple(policy.environments))
-    path = Path(folder) if folder else None
-    if path is not None:
-        target = _refuse_two_environments(target, path, given=bool(server))
+    known = tuple(policy.environments)
+    found, of_server = load_target_server(server, known) if server else (None, None)
+    trees = load_tree_place(folder, files_block, known) if folder else None
+    brokers, of_broker = load_brokers(broker, _broker_urls(rules), known) if broker else ({}, None)
+    target = _one_environment(environment, of_server, trees.environment if trees else None, of_broker)
     refuse_foreign_target(policy, environment, target)
     places = RestorePlaces(
         store=load_store(environment, rules),
         trusted=load_trusted(environment),
         identities=read_identities(identity_path()),
         server=found,
-        folder=path,
+        trees=trees.target if trees else None,
+        trees_are_live=bool(trees and trees.live),
+        brokers=brokers,
     )
     return Destination(target, places)
 
 
-def _refuse_two_environments(target: str, folder: Path, *, given: bool) -> str:
-    if not folder.is_absolute():
-        raise ConfigurationError(
-            f"The folder {str(folder)!r} is relative to nothing in particular; begin with /."
-        )
-    marked = marked_folder(folder)
-    if given and marked not in (None, target):
+def _broker_urls(rules: Environment) -> dict[str, str]:
+    return {
+        f"{service_name}/{source_name}": source.url
+        for service_name, service in rules.services.items()
+        for source_name, source in service.sources.items()
+        if isinstance(source, RabbitMQSource)
+    }
+
+
+def _one_environment(environment: str, *told: str | None) -> str:
+    """The environment that all targets belong to; the backup's own where none says."""
+    found = {each for each in told if each is not None}
+    if len(found) > 1:
         raise RestoreRefused(
-            f"The server is of {target!r}, and the folder {folder} of {marked!r}.",
+            f"The targets belong to different environments: {', '.join(sorted(found))}.",
             hint="Restore into one environment at a time.",
         )
-    return marked or target
-
-
-def marked_folder(folder: Path) -> str | None:
-    """The environment that the nearest ``.environment`` file above the folder names; None without one."""
-    for above in folder.parents:
-        marker = above / ENVIRONMENT_FILE
-        if marker.is_file():
-            return marker.read_text(encoding="utf-8").strip()
-    return None
+    return found.pop() if found else environment
 
 
 @contextlib.contextmanager

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
+from lifeboat.adapters.http_session import Endpoint
 from lifeboat.adapters.postgres import PostgresServer
 from lifeboat.adapters.store import StoreTarget
+from lifeboat.adapters.tree_target import RestoreTarget
 from lifeboat.errors import ConfigurationError, RestoreRefused
 from lifeboat.model.manifest import ChainLink
 from lifeboat.model.restore_choice import Point
@@ -18,7 +20,7 @@ class RestoreOrder:
     """What is asked for. ``sources`` are ``service/source``; all of ``known_sources`` when empty, from one run.
 
     ``replace``: restored databases take the place of those they come from, which are kept under dated names. ``owner``
-    gets everything instead of the backup's owners.
+    gets everything instead of the backup's owners. ``into_used``: a broker that holds something may take more.
     """
 
     environment: str
@@ -34,6 +36,7 @@ class RestoreOrder:
     replace: bool = False
     with_roles: bool = False
     owner: str = ""
+    into_used: bool = False
 
     def __post_init__(self) -> None:
         unknown = sorted(set(self.sources) - set(self.known_sources))
@@ -60,11 +63,17 @@ class RestoreOrder:
 
 @dataclass(frozen=True)
 class RestorePlaces:
-    """Where backups come from, and where they go. ``identities`` open them and never show."""
+    """Where backups come from, and where they go. ``identities`` open them and never show.
+
+    ``trees`` gives the place for files, by the name of a folder in it or for an empty name the place itself;
+    ``brokers`` take the definitions of their sources.
+    """
 
     store: StoreTarget
     trusted: TrustedKeys
     identities: tuple[str, ...] = field(repr=False)
     server: PostgresServer | None = None
-    folder: Path | None = None
+    trees: Callable[[str], RestoreTarget] | None = None
+    trees_are_live: bool = False
+    brokers: Mapping[str, Endpoint] = field(default_factory=dict)
     erasures: ChainLink | None = None
