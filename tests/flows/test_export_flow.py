@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,10 +15,12 @@ from support.rabbitmq import EPMD, RABBITMQ, RabbitMQ, running_rabbitmq
 
 from blocks import HttpExport
 from flows.backup import backup_environment
+from flows.restore import restore
 from lifeboat.adapters.rabbitmq import DEFINITIONS
-from lifeboat.errors import SourcesFailed
+from lifeboat.errors import RestoreRefused, SourcesFailed
 from lifeboat.model.restore_choice import choose
 from lifeboat.stages.fetch import fetch_tree_index, read_catalog
+from lifeboat.stages.keygen import write_private
 
 pytestmark = [
     pytest.mark.prefect,
@@ -77,3 +80,41 @@ def test_password_that_the_broker_refuses_turns_the_run_red_unshown(
     with pytest.raises(SourcesFailed, match="said no") as caught:
         run(harbour, broker, "S3CRET-canary")
     assert "S3CRET" not in str(caught.value)
+
+
+def test_deleted_definitions_come_back_through_the_flow_once_somebody_typed_the_brokers_address(
+    harbour: Anchorage, broker: RabbitMQ, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(harbour, broker, broker.password)
+    policy = str(harbour.folder / "export.yaml")
+    write_private(tmp_path / "identity", harbour.ship.operations.identity + "\n")
+    monkeypatch.setenv("LIFEBOAT_IDENTITY_FILE", str(tmp_path / "identity"))
+    broker.ask("DELETE", "/api/queues/%2F/positions")
+    order: dict[str, Any] = {"sources": ["main/definitions"], "broker": BLOCK, "policy": policy}
+
+    with pytest.raises(RestoreRefused, match=f"'{broker.url}' was asked for"):
+        restore("demo", approval="no", **order)
+    (outcome,) = restore("demo", approval=broker.url, **order)
+
+    assert (outcome.what, outcome.target, outcome.state) == ("definitions", broker.url, "restored")
+    assert [queue["name"] for queue in broker.ask("GET", "/api/queues")] == ["positions"]
+
+
+def test_definitions_come_back_as_files_without_a_broker(
+    harbour: Anchorage, broker: RabbitMQ, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(harbour, broker, broker.password)
+    write_private(tmp_path / "identity", harbour.ship.operations.identity + "\n")
+    monkeypatch.setenv("LIFEBOAT_IDENTITY_FILE", str(tmp_path / "identity"))
+
+    restore(
+        "demo",
+        ["main/definitions"],
+        folder=str(tmp_path / "back"),
+        policy=str(harbour.folder / "export.yaml"),
+    )
+
+    assert sorted(path.name for path in (tmp_path / "back").iterdir()) == [
+        "definitions.json",
+        "queue-depths.json",
+    ]

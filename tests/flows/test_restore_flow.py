@@ -22,8 +22,9 @@ from prefect.client.schemas.objects import FlowRun
 from support.anchorage import ROOT, Anchorage, anchorage
 from support.policies import demo_text
 from support.postgres import MAJORS, dump_text
+from support.sshd import SSHD, account, public_line, running_sshd
 
-from blocks import PostgresServer
+from blocks import PostgresServer, SftpAccount
 from flows.backup import backup_environment
 from flows.restore import restore
 from lifeboat import clock
@@ -241,6 +242,27 @@ def test_folder_of_another_environment_is_refused(port: Port, tmp_path: Path) ->
     with pytest.raises(RestoreRefused, match="does not allow"):
         restore("demo", ["main/documents"], folder=str(tmp_path / "a" / "back"), policy=port.policy)
     assert list(tmp_path.iterdir()) == [tmp_path / ".environment"]
+
+
+@pytest.mark.sshd
+@pytest.mark.skipif(SSHD is None, reason="no OpenSSH server is installed")
+def test_files_come_back_into_a_folder_of_a_server_once_its_address_was_typed(
+    port: Port, tmp_path: Path
+) -> None:
+    with account() as user, running_sshd(user) as server:
+        key = server.key.export_private_key().decode()
+        block = SftpAccount(user=user, host_key=public_line(server.host_key), private_key=key)
+        block.save("demo-files", overwrite=True)
+        where = f"sftp://127.0.0.1:{server.port}{server.folder}/back"
+        order: dict[str, Any] = {"sources": ["main/documents"], "folder": where, "files_block": "demo-files"}
+        with pytest.raises(RestoreRefused, match="was asked for"):
+            restore("demo", approval="no", policy=port.policy, **order)
+        assert list(server.folder.iterdir()) == []
+
+        (outcome,) = restore("demo", approval=where.replace("//", f"//{user}@"), policy=port.policy, **order)
+
+        assert outcome.state in ("restored", "restored with findings")
+        assert (server.folder / "back" / "letter.txt").read_text() == "Dear customer"
 
 
 def test_one_object_that_fails_does_not_stop_the_others_and_the_run_is_red(
