@@ -28,6 +28,7 @@
     │   ├── TargetHostKeyMismatch     somebody else answers at the target's address  (security)
     │   ├── TargetDenied              the account may not write there
     │   └── TargetFull                no space left at the target
+    ├── CouldNotMeasure               what is asked for cannot be known; never a guess, never green
     ├── StoreError                    the store said no, or nothing
     │   ├── StoreUnreachable          connection lost, refused or silent          (may be repeated)
     │   ├── StoreAuthenticationFailed the key was not accepted
@@ -225,6 +226,10 @@ class TargetDenied(RestoreFailed):
 
 class TargetFull(RestoreFailed):
     pass
+
+
+class CouldNotMeasure(LifeboatError):
+    exit_code = 2
 
 
 class StoreError(LifeboatError):

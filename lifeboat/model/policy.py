@@ -18,6 +18,7 @@ from pydantic.json_schema import SkipJsonSchema
 from lifeboat.errors import ConfigurationError, PolicyError, Problem
 from lifeboat.model.canonical import sha256_hex
 from lifeboat.model.manifest import Slug, Value
+from lifeboat.model.nationwide_holidays import supported_countries
 from lifeboat.model.policy_checks import mistakes_between_keys
 from lifeboat.model.policy_environment import Environment, Objectives
 from lifeboat.model.policy_problems import described_errors
@@ -36,7 +37,17 @@ def _each_day_once(days: tuple[Weekday, ...]) -> tuple[Weekday, ...]:
 def _country(code: str) -> str:
     if not re.fullmatch("[A-Z]{2}", code):
         raise ValueError(f"{shown(code)} is not a country code: two capital letters, like DE")
+    if code not in supported_countries():
+        raise ValueError(
+            f"the holidays of {shown(code)} are not known; leave this key out and list them under 'company_days'"
+        )
     return code
+
+
+def _each_date_once(dates: tuple[dt.date, ...]) -> tuple[dt.date, ...]:
+    if len(set(dates)) < len(dates):
+        raise ValueError("a date stands here twice")
+    return dates
 
 
 class WorkingHours(Value):
@@ -49,6 +60,9 @@ class WorkingHours(Value):
     until: TimeOfDay = Field(description="End of the working day; itself no longer part of it.")
     holidays: Annotated[str, AfterValidator(_country)] | None = Field(
         None, description="Country whose nationwide holidays are no working days, like `DE`; left out, none."
+    )
+    company_days: Annotated[tuple[dt.date, ...], AfterValidator(_each_date_once)] = Field(
+        (), description="Further days on which the company does not work."
     )
 
 
