@@ -15,7 +15,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from lifeboat.model import manifest as naming
 from lifeboat.model.canonical import canonical_bytes
-from lifeboat.model.manifest import Manifest
+from lifeboat.model.drill_record import DrillFacts, DrillRecord, parse_drill_name
+from lifeboat.model.manifest import Manifest, Value
+from lifeboat.model.phases import COUNTED
+from lifeboat.model.prune_record import parse_record_name
+from lifeboat.model.rpo import AchievedRpo
+from lifeboat.model.rto import AchievedRto
 from lifeboat.model.signed import Signer, TrustedKeys
 from lifeboat.stages.upload import ATTEMPT
 
@@ -32,7 +37,13 @@ def code_blocks(language: str) -> list[str]:
 
 @pytest.fixture
 def example() -> dict[str, Any]:
-    (text,) = code_blocks("json")
+    text, _ = code_blocks("json")
+    return dict(json.loads(text))
+
+
+@pytest.fixture
+def example_drill() -> dict[str, Any]:
+    _, text = code_blocks("json")
     return dict(json.loads(text))
 
 
@@ -83,10 +94,23 @@ def test_example_altered_in_one_field_is_refused_by_the_documented_commands(
     )
 
 
-def test_every_field_of_the_manifest_is_explained() -> None:
+def test_example_drill_record_is_one_that_the_model_would_write(example_drill: dict[str, Any]) -> None:
+    record = DrillRecord.model_validate_json(canonical_bytes(example_drill))
+    assert record.model_dump(mode="json") == example_drill
+    assert f"The statement of `{record.file_name}`" in FORMAT
+    assert record == DrillRecord.of(
+        DrillFacts(**{name: getattr(record, name) for name in DrillFacts.model_fields})
+    )
+    assert sum(phase.milliseconds or 0 for phase in record.phases if phase.name in COUNTED) == (
+        record.rto and record.rto.wall_milliseconds
+    )
+
+
+@pytest.mark.parametrize("model", [Manifest, DrillRecord, AchievedRto, AchievedRpo])
+def test_every_field_of_a_statement_is_explained(model: type[Value]) -> None:
     rows = re.findall(r"^\| ((?:`\w+`(?:, )?)+) \|", FORMAT, re.MULTILINE)
     explained = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
-    assert set(Manifest.model_fields) - explained == set()
+    assert set(model.model_fields) - explained == set()
 
 
 def test_key_id_of_the_example_is_derived_as_the_document_says(example: dict[str, Any]) -> None:
@@ -97,10 +121,8 @@ def test_key_id_of_the_example_is_derived_as_the_document_says(example: dict[str
 def test_layout_names_are_names_that_the_code_reads() -> None:
     (layout,) = (block for block in code_blocks("") if block.startswith("production/"))
     names = re.findall(r"── (\S+)", layout)
-    read = [naming.parse_object_name(name) or naming.parse_manifest_name(name) for name in names]
-    assert [name for name, parsed in zip(names, read, strict=True) if parsed is None] == [
-        "prune.00000007.record.json"
-    ]
+    readers = (naming.parse_object_name, naming.parse_manifest_name, parse_drill_name, parse_record_name)
+    assert [name for name in names if not any(read(name) for read in readers)] == []
 
 
 def test_source_map_names_every_room() -> None:
