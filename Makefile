@@ -19,7 +19,7 @@ demo: $(INSTALLED)  ## back up, restore and prune a demonstration company on thi
 	@$(BIN)/python -m cli.demo
 
 test: $(INSTALLED)  ## run the tests; what this machine lacks is named in the skips
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile
 
 lint: $(INSTALLED)  ## check style, types and the direction of imports
 	@$(BIN)/ruff check
