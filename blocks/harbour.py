@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from blocks.checked import load_block
+from blocks.checked import find_block, load_block
 from blocks.index_identity import IndexIdentity
 from blocks.local_store import LocalStore
 from blocks.nas_store import NasStore
@@ -96,6 +96,17 @@ def load_trusted(environment_name: str) -> TrustedKeys:
 def load_recipients(environment_name: str) -> tuple[str, ...]:
     """The age recipients that an environment's backups are sealed for, in the block's order."""
     return tuple(load_block(Recipients, environment_name).recipients)
+
+
+def load_drill_signer(environment_name: str) -> Signer:
+    """The key that signs drill records: the drill host's own, ``<environment>-drill``, or else the environment's.
+
+    Raises ``ConfigurationError`` when there is neither, and when nobody would trust what it signs.
+    """
+    own = find_block(SigningKey, f"{environment_name}-drill")
+    signer = (own or load_block(SigningKey, environment_name)).signer()
+    refuse_untrusted_signer(environment_name, signer, load_trusted(environment_name))
+    return signer
 
 
 def load_index_identity(environment_name: str) -> str:

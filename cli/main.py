@@ -16,6 +16,7 @@ from cli import commands_keys, commands_policy
 from cli.commands_backup import backup
 from cli.commands_diff import diff
 from cli.commands_doctor import doctor
+from cli.commands_drill import drill
 from cli.commands_files import files
 from cli.commands_list import list_backups, show
 from cli.commands_restore import restore
@@ -46,6 +47,7 @@ app.command("list")(list_backups)
 app.command()(show)
 app.command()(retention)
 app.command()(restore)
+app.command()(drill)
 app.command()(files)
 app.command()(tables)
 app.command()(diff)

@@ -28,6 +28,8 @@
     │   ├── TargetHostKeyMismatch     somebody else answers at the target's address  (security)
     │   ├── TargetDenied              the account may not write there
     │   └── TargetFull                no space left at the target
+    ├── DrillMissed                   an objective was missed, or what came back is not what was saved
+    ├── SandboxNotDestroyed           restored data may still be there                (security)
     ├── CouldNotMeasure               what is asked for cannot be known; never a guess, never green
     ├── StoreError                    the store said no, or nothing
     │   ├── StoreUnreachable          connection lost, refused or silent          (may be repeated)
@@ -54,6 +56,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from lifeboat.model.drill_record import DrillRecord
     from lifeboat.model.outcome import SourceOutcome
     from lifeboat.model.restore_outcome import RestoreOutcome
 
@@ -229,7 +232,21 @@ class TargetFull(RestoreFailed):
 
 
 class CouldNotMeasure(LifeboatError):
+    """``record`` is what a drill measured all the same."""
+
     exit_code = 2
+    record: DrillRecord | None = None
+
+
+class DrillMissed(LifeboatError):
+    """``record`` is what the drill measured."""
+
+    record: DrillRecord | None = None
+
+
+class SandboxNotDestroyed(LifeboatError):
+    security = True
+    exit_code = 6
 
 
 class StoreError(LifeboatError):

@@ -59,7 +59,7 @@ def open_places(
         store=load_store(environment, rules),
         trusted=load_trusted(environment),
         identities=read_identities(identity_path()),
-        server=found,
+        server=(lambda _major: found) if found else None,
         trees=trees.target if trees else None,
         trees_are_live=bool(trees and trees.live),
         brokers=brokers,

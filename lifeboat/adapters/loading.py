@@ -17,7 +17,7 @@ from lifeboat.adapters.store import StoreTarget
 from lifeboat.adapters.tree_target import Losses, RestoreTarget
 from lifeboat.model.index import IndexPart, Table
 from lifeboat.model.listing import PackedLines
-from lifeboat.model.tree import Member
+from lifeboat.model.tree import Entry, EntryKind, Member
 
 _CHILD = "lifeboat.adapters.loading_child"
 
@@ -93,6 +93,15 @@ class Loader:
         self._load(part, files=base64.b64encode(lines.packed).decode(), pieces=pieces)
         return b"".join(pieces)
 
+    def row_sum(self, part: IndexPart, table: Table) -> str:
+        """The ``RowSum`` of a table's stream as it lies in its part; nothing of it is kept."""
+        stream = Entry(b"stream", EntryKind.FILE, size=table.length)
+        member = Member(stream, part.number, table.offset, table.length, table.sha256)
+        sums: list[bytes] = []
+        lines = PackedLines.of([member.to_line()])
+        self._load(part, files=base64.b64encode(lines.packed).decode(), row_sum=True, pieces=sums)
+        return b"".join(sums).decode()
+
     def _load(
         self,
         part: IndexPart,
@@ -109,6 +118,7 @@ class Loader:
             "tables": [],
             "files": "",
             "target": "",
+            "row_sum": False,
             "file": "",
             "argv": [],
             "environment": {},
@@ -119,6 +129,8 @@ class Loader:
                     self.progress(f"load {part.name}: {int(event['plain_bytes']) / 2**20:,.0f} MiB")
                 elif event["event"] == "content" and pieces is not None:
                     pieces.append(base64.b64decode(event["data"]))
+                elif event["event"] == "row_sum" and pieces is not None:
+                    pieces.append(event["value"].encode())
                 elif event["event"] == "failed":
                     raise _failure(event)
                 else:

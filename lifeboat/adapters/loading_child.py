@@ -24,7 +24,7 @@ from psycopg import sql
 from lifeboat.adapters.child_side import Lifeline, tell
 from lifeboat.adapters.plain_sinks import FileSink, ProgramSink
 from lifeboat.adapters.store import StoreTarget
-from lifeboat.adapters.told_content import ContentFiles
+from lifeboat.adapters.told_content import ContentFiles, RowSumFiles
 from lifeboat.adapters.tree_target import NewFiles, RestoreTarget
 from lifeboat.adapters.unpacking import FilesSink
 from lifeboat.errors import ChecksumMismatch, LifeboatError, RestoreFailed
@@ -237,7 +237,7 @@ def _sink(job: dict[str, Any], connection: psycopg.Connection[Any] | None) -> It
 @contextlib.contextmanager
 def _new_files(job: dict[str, Any]) -> Iterator[NewFiles]:
     if not job["target"]:
-        yield ContentFiles()
+        yield RowSumFiles() if job["row_sum"] else ContentFiles()
         return
     target: RestoreTarget = pickle.loads(base64.b64decode(job["target"]))  # noqa: S301 - from our own parent process
     with (

@@ -32,8 +32,11 @@ def free_port() -> int:
 class Cluster:
     """One server on 127.0.0.1 with a superuser ``postgres`` and a password; use as a context manager."""
 
-    def __init__(self, folder: Path, major: int, *, settings: dict[str, str] | None = None) -> None:
-        self.folder = folder if _service_user() is None else _reachable_folder()
+    def __init__(
+        self, folder: Path, major: int, *, settings: dict[str, str] | None = None, inside: bool = False
+    ) -> None:
+        """``inside``: in that very folder, also as root; the user that PostgreSQL then runs as must reach it."""
+        self.folder = folder if inside or _service_user() is None else _reachable_folder()
         self.major = major
         self.port = free_port()
         self.password = os.urandom(12).hex()
@@ -64,7 +67,7 @@ class Cluster:
         return self.folder / "data"
 
     def initialise(self) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o755)
         password_file = self.folder / "password"
         password_file.write_text(self.password)
         self._hand_over()

@@ -20,6 +20,7 @@ from lifeboat.model.canonical import sha256_hex
 from lifeboat.model.manifest import Slug, Value
 from lifeboat.model.nationwide_holidays import supported_countries
 from lifeboat.model.policy_checks import mistakes_between_keys
+from lifeboat.model.policy_drills import DrillRules
 from lifeboat.model.policy_environment import Environment, Objectives
 from lifeboat.model.policy_problems import described_errors
 from lifeboat.model.policy_text import Path, PolicyText, UnreadableText, parse_policy_text, path_text
@@ -100,6 +101,7 @@ class Policy(Value):
     objectives: Objectives = Field(description="Objectives of every environment that has none of its own.")
     contacts: tuple[Contact, ...] = Field(min_length=1, description="Emergency contacts (P20).")
     attestations: tuple[Attestation, ...] = Field((), description="What somebody vouches for (P4).")
+    drills: DrillRules = Field(DrillRules(), description="How drills are judged (P15).")
     environments: dict[Slug, Environment] = Field(min_length=1, description="The environments, by name.")
 
     @field_validator("environments", mode="before")

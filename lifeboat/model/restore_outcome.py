@@ -69,13 +69,13 @@ def plan_markdown(
         "| from | data of (UTC) | what | holds | to fetch | would become |",
         "|---|---|---|---|--:|---|",
         *(
-            f"| {each.backup_id} ({each.quality}) | {each.data_timestamp:%Y-%m-%d %H:%M:%S} | {_cell(each.what)} | "
-            f"{_cell(each.holds)} | {human_bytes(each.fetch_bytes)} | {_cell(each.target)}"
+            f"| {each.backup_id} ({each.quality}) | {each.data_timestamp:%Y-%m-%d %H:%M:%S} | {cell(each.what)} | "
+            f"{cell(each.holds)} | {human_bytes(each.fetch_bytes)} | {cell(each.target)}"
             f"{' **(live)**' if each.live else ''} |"
             for each in planned
         ),
         "",
-        *(f"- {_cell(each.what)}: {_cell(note)}" for each in planned for note in each.notes),
+        *(f"- {cell(each.what)}: {cell(note)}" for each in planned for note in each.notes),
         "- Erasures to replay: none are on record.",
     ]
     if approval:
@@ -83,7 +83,7 @@ def plan_markdown(
     return "\n".join(lines)
 
 
-def _cell(text: str) -> str:
+def cell(text: str) -> str:
     """Names come from databases and file systems: none may end a cell, a line or the page."""
     printable = "".join(sign if sign.isprintable() else "�" for sign in text)
     return printable.replace("|", "\\|").replace("<", "&lt;")

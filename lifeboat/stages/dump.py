@@ -21,7 +21,7 @@ from lifeboat.stages.snapshot import FrozenDatabase, FrozenServer
 ARGUMENT_LIMIT = 1_500_000
 """Bytes of arguments we dare to pass; Linux takes 2 MiB. From PostgreSQL 17 a filter is read from standard input."""
 
-_SESSION = (
+SESSION = (
     "SET search_path = ''",
     "SET datestyle = ISO",
     "SET intervalstyle = POSTGRES",
@@ -123,7 +123,7 @@ def _tables(
         connection=server.copy_settings(database.name, options),
         # A snapshot that cannot be imported ends the connection's work: COPY must never read another moment.
         session=(
-            *_SESSION,
+            *SESSION,
             "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY",
             f"SET TRANSACTION SNAPSHOT '{database.snapshot_id}'",
         ),

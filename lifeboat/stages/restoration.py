@@ -63,12 +63,12 @@ def _catalog(label: str, view: StoreView, trusted: TrustedKeys) -> Catalog:
 def _server_item(
     order: RestoreOrder, label: str, manifest: Manifest, index: Index, places: RestorePlaces
 ) -> ServerItem:
-    server = places.server
-    if server is None:
+    if places.server is None:
         raise RestoreRefused(
             f"{label} holds databases, and no server to restore into was given.",
             hint="Name a postgres-server block: --target, or `server` in the form.",
         )
+    server = places.server(index.server_major)
     facts = look_at_target(server)
     # The database that everybody connects to first cannot be replaced while one is connected to it.
     all_but_postgres = [database.name for database in index.databases if database.name != "postgres"]

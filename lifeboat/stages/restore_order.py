@@ -65,14 +65,14 @@ class RestoreOrder:
 class RestorePlaces:
     """Where backups come from, and where they go. ``identities`` open them and never show.
 
-    ``trees`` gives the place for files, by the name of a folder in it or for an empty name the place itself;
-    ``brokers`` take the definitions of their sources.
+    ``server`` gives the server for databases of a major version; ``trees`` the place for files, by the name of a folder
+    in it, or for an empty name the place itself; ``brokers`` take the definitions of their sources.
     """
 
     store: StoreTarget
     trusted: TrustedKeys
     identities: tuple[str, ...] = field(repr=False)
-    server: PostgresServer | None = None
+    server: Callable[[int], PostgresServer] | None = None
     trees: Callable[[str], RestoreTarget] | None = None
     trees_are_live: bool = False
     brokers: Mapping[str, Endpoint] = field(default_factory=dict)

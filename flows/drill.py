@@ -1,0 +1,65 @@
+"""Drill: prove a backup by restoring it, and measure what a recovery would take."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+
+from prefect import flow
+from prefect.runtime import flow_run
+
+from blocks.harbour import load_drill_signer
+from lifeboat import clock
+from lifeboat.adapters.policy_file import read_policy
+from lifeboat.model.drill_record import DrillRecord, new_drill_id
+from lifeboat.model.manifest import PolicyReference
+from lifeboat.model.restore_choice import Point
+from lifeboat.stages.drill_facts import DrillOrder
+from lifeboat.stages.voyage import random_suffix
+from tasks.drill import carry_out, publish, read_catalogs, refuse_verdict, report
+from tasks.progress import ProgressBoard
+from tasks.restore_board import loader_aboard, open_places
+
+
+def _run_name() -> str:
+    return f"drill of {flow_run.parameters['environment']} {clock.utc_now():%Y-%m-%d %H:%M}"
+
+
+@flow(name="drill", flow_run_name=_run_name)
+def drill(
+    environment: str,
+    sources: list[str] | None = None,
+    run: str | None = None,
+    incident: dt.datetime | None = None,
+    policy: str = "digital-automotive",
+    jobs: int = 2,
+) -> DrillRecord:
+    """Restore an environment's newest backups into a sandbox, compare, measure RTO and RPO, destroy the sandbox.
+
+    The run is red unless both objectives were met and everything was equal; the signed record is on the store anyway.
+
+    Args:
+        environment: Whose backups, by its name in the policy.
+        sources: Sources as service/source; all of them when empty.
+        run: A run id, for the backups that one run took together; each source's newest when empty.
+        incident: When the disaster struck, for the RPO; the start of the drill when empty.
+        policy: A shipped policy's name, or the path of a policy file.
+        jobs: Parts loaded, and tables compared, at the same time.
+    """
+    rules = read_policy(Path(policy))
+    reference = PolicyReference(name=rules.name, version=rules.version, sha256=rules.sha256)
+    places = open_places(rules, environment).places
+    drill_id = new_drill_id(clock.utc_now(), random_suffix())
+    order = DrillOrder(
+        rules, reference, environment, drill_id, tuple(sources or ()), Point(run_id=run), incident, jobs
+    )
+    catalogs = read_catalogs(order, places)
+    with (
+        ProgressBoard(f"drill {environment}") as board,
+        loader_aboard(places, rules.environment(environment), board.note) as loader,
+    ):
+        finished = carry_out(order, places, catalogs, loader)
+    publish(finished, load_drill_signer(environment), places)
+    report(finished)
+    refuse_verdict(finished.record)
+    return finished.record

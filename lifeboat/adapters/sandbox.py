@@ -1,0 +1,113 @@
+"""The sandbox of a drill: a folder with throw-away PostgreSQL servers in it, destroyed with proof (clauses P7, P15).
+
+It holds what production holds, so it must not outlive its drill. One whose drill was killed is found by the next: its
+lock died with its process, so its servers are ended and its folder is removed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from lifeboat import clock
+from lifeboat.adapters.postgres import PostgresServer
+from lifeboat.adapters.postgres_cluster import Cluster
+from lifeboat.errors import CouldNotMeasure, SandboxNotDestroyed
+
+_LOCK = "owner.lock"
+_HEADROOM = 1.5
+"""Restored data, its indexes and the write-ahead log of loading it, against the data alone."""
+
+
+@dataclass
+class Sandbox:
+    """One drill's folder. PostgreSQL's settings are its defaults: what makes a drill fast makes it no proof."""
+
+    folder: Path
+    stack: ExitStack
+
+    def server(self, major: int, name: str) -> PostgresServer:
+        """A started server of that major, for one source.
+
+        Raises ``PreflightRefused`` naming the package when its programs are not on this host.
+        """
+        return self.stack.enter_context(Cluster(self.folder / f"{name}-postgres", major, inside=True)).server
+
+    def tree(self, name: str) -> Path:
+        """Where a tree may be restored to; nothing is there yet."""
+        return self.folder / "trees" / name
+
+
+@contextlib.contextmanager
+def sandbox(root: Path, drill_id: str, *, needed: int) -> Iterator[Sandbox]:
+    """A sandbox for about ``needed`` bytes of data; at the end nothing of it is left.
+
+    Raises ``CouldNotMeasure`` with the numbers, ``SandboxNotDestroyed`` when something is left after all.
+    """
+    folder = root / drill_id
+    # Through root's parents PostgreSQL's own user must get, and list nothing on the way.
+    folder.mkdir(parents=True, mode=0o711)
+    lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    try:
+        _refuse_too_small(folder, needed)
+        with ExitStack() as stack:
+            yield Sandbox(folder, stack)
+    finally:
+        _destroy(folder)
+        os.close(lock)
+
+
+def sweep_sandboxes(root: Path) -> list[str]:
+    """Destroy what drills that are dead left behind. Returns their ids."""
+    swept = []
+    for folder in sorted(root.iterdir()) if root.is_dir() else []:
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            lock = os.open(folder / _LOCK, os.O_RDWR)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _destroy(folder)
+                swept.append(folder.name)
+            except BlockingIOError:
+                continue
+            finally:
+                os.close(lock)
+    return swept
+
+
+def _refuse_too_small(folder: Path, needed: int) -> None:
+    free = shutil.disk_usage(folder).free
+    if free < needed * _HEADROOM:
+        raise CouldNotMeasure(
+            f"The sandbox {folder} has {free:,} bytes free; {needed:,} bytes of data want "
+            f"{round(needed * _HEADROOM):,}.",
+            hint="Name a folder on a larger disk (drills.folder of the policy), or drill fewer sources at a time.",
+        )
+
+
+def _destroy(folder: Path) -> None:
+    """End every process that works in the folder, remove it, and look whether it is gone."""
+    for process in psutil.process_iter(["cmdline"]):
+        if (
+            any(str(folder) in argument for argument in process.info["cmdline"] or ())
+            and process.pid != os.getpid()
+        ):
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+                process.wait(10)
+    for _ in range(20):  # a server that was just killed may still write its last file
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
+        clock.sleep(0.1)
+    raise SandboxNotDestroyed(
+        f"The sandbox {folder} could not be removed, and holds restored data.", hint="Remove it by hand, now."
+    )

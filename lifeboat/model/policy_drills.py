@@ -1,0 +1,30 @@
+"""What the policy says of drills: times that no drill can take itself, each declared by somebody (clauses P12, P15)."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from lifeboat.model.manifest import Value
+from lifeboat.model.policy_values import Duration, Text, default_as_written
+
+
+class Allowances(Value):
+    """Times that people take. They are added to what is measured, and shown apart from it."""
+
+    detect: Duration = default_as_written(
+        "30m", "From the failure until it is noticed; tells, and does not count."
+    )
+    decide: Duration = default_as_written(
+        "30m", "From noticing until somebody decided and approved to restore."
+    )
+    release: Duration = default_as_written("15m", "From checked data until the service is used again.")
+    owner: Text = Field("Head of IT", description="The role that declares these times.")
+
+
+class DrillRules(Value):
+    """How drills are judged."""
+
+    allowances: Allowances = Field(Allowances(), description="Times that are declared, not measured.")
+    folder: Text | None = Field(
+        None, description="Folder of the drill host for sandboxes; left out, one below its temporary folder."
+    )

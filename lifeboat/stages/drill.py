@@ -1,0 +1,166 @@
+"""A drill: the newest recovery point into a sandbox, compared with what was saved, measured, destroyed (P7, P15).
+
+Phases are timed on the monotonic clock. What could not be measured is never green, and what failed is missed.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from lifeboat import clock
+from lifeboat.adapters.loading import Loader
+from lifeboat.adapters.postgres import PostgresServer
+from lifeboat.adapters.sandbox import Sandbox as OpenSandbox
+from lifeboat.adapters.sandbox import sandbox, sweep_sandboxes
+from lifeboat.adapters.target_local import LocalRestoreTarget
+from lifeboat.errors import CouldNotMeasure, LifeboatError
+from lifeboat.model.catalog import Catalog
+from lifeboat.model.drill_record import (
+    Comparison,
+    CountedCode,
+    DrillRecord,
+)
+from lifeboat.model.names import name_text
+from lifeboat.model.phases import PhaseName
+from lifeboat.stages.compare import Difference, compare_database
+from lifeboat.stages.drill_facts import Drilled, DrillOrder, record_of
+from lifeboat.stages.restoration import plan_restoration
+from lifeboat.stages.restore_items import ServerItem, TreeItem
+from lifeboat.stages.restore_order import RestoreOrder, RestorePlaces
+from lifeboat.stages.verify_tree import verify_tree
+
+
+@dataclass(frozen=True)
+class FinishedDrill:
+    record: DrillRecord
+    drilled: Drilled
+    swept: tuple[str, ...]
+    """Drills that died, whose sandboxes were destroyed first."""
+
+
+def drill(
+    order: DrillOrder, places: RestorePlaces, catalogs: Sequence[Catalog], loader: Loader
+) -> FinishedDrill:
+    """Carry out a drill and judge it. Raises only when nothing could be begun, or a sandbox stays behind."""
+    started = clock.utc_now()
+    swept = tuple(sweep_sandboxes(order.root))
+    drilled = Drilled()
+    needed = _needed(order, catalogs)
+    with sandbox(order.root, order.drill_id, needed=needed) as place:
+        try:
+            for label in order.sources or order.policy.environment(order.environment).source_labels:
+                _drill_source(order, label, places, place, loader, drilled)
+        except LifeboatError as error:
+            drilled.failures[_code(error)] += 1
+            drilled.explanations.append(str(error))
+    return FinishedDrill(record_of(order, drilled, catalogs, started, clock.utc_now()), drilled, swept)
+
+
+def _needed(order: DrillOrder, catalogs: Sequence[Catalog]) -> int:
+    newest = [catalog.newest_good for catalog in catalogs]
+    if not any(newest):
+        raise CouldNotMeasure(
+            f"{order.environment} has no good backup to drill.", hint="Take one first: lifeboat backup."
+        )
+    return sum(entry.manifest.totals.plain_bytes for entry in newest if entry)
+
+
+def _drill_source(
+    order: DrillOrder, label: str, places: RestorePlaces, place: OpenSandbox, loader: Loader, drilled: Drilled
+) -> None:
+    """Restore one source into a server or folder of its own, and compare it."""
+    wanted = RestoreOrder(
+        environment=order.environment,
+        target_environment=order.environment,
+        known_sources=order.policy.environment(order.environment).source_labels,
+        sources=(label,),
+        point=order.point,
+        with_roles=True,
+    )
+    name = label.replace("/", "-")
+    here = replace(
+        places,
+        server=lambda major: _provision(place, name, major, drilled),
+        trees=lambda _: LocalRestoreTarget(place.tree(name)),
+    )
+    before = drilled.times.get(PhaseName.PROVISION, 0.0)
+    with drilled.phase(PhaseName.FETCH):
+        items = plan_restoration(wanted, here)
+    # The server was provided in the middle of it, when the index had told its version.
+    drilled.times[PhaseName.FETCH] -= drilled.times.get(PhaseName.PROVISION, 0.0) - before
+    for item in items:
+        drilled.manifests.append(item.manifest)
+        with drilled.phase(PhaseName.RESTORE):
+            outcomes = item.carry_out(loader, order.jobs)
+        drilled.outcomes += outcomes
+        failed = [outcome for outcome in outcomes if outcome.state == "failed"]
+        drilled.failures["not-restored"] += len(failed)
+        drilled.explanations += [f"{label}, {each.what}: {each.failure}" for each in failed]
+        with drilled.phase(PhaseName.VERIFY):
+            _compare(item, loader, order.jobs, {each.what for each in failed}, drilled)
+
+
+def _provision(place: OpenSandbox, name: str, major: int, drilled: Drilled) -> PostgresServer:
+    with drilled.phase(PhaseName.PROVISION):
+        server = place.server(major, name)
+    drilled.majors.add(major)
+    with server.connect() as session:
+        rows = session.execute(
+            "SELECT name, setting FROM pg_settings WHERE name = ANY(%s)", (list(_TELLING),)
+        )
+        drilled.settings |= {str(setting): str(value) for setting, value in rows.fetchall()}
+    return server
+
+
+_TELLING = ("fsync", "full_page_writes", "synchronous_commit", "wal_level")
+"""Settings that make a server fast and no proof."""
+
+
+def _compare(item: object, loader: Loader, jobs: int, failed: set[str], drilled: Drilled) -> None:
+    if isinstance(item, ServerItem):
+        found: list[Difference] = []
+        whole = [wanted for wanted in item.plan.databases if wanted.source.name not in failed]
+        for wanted in whole:
+            found += compare_database(
+                item.plan.index, wanted.source, loader, item.server, wanted.target, jobs=jobs
+            )
+        comparison = Comparison(
+            backup_id=item.manifest.backup_id,
+            databases=len(whole),
+            tables=sum(len(wanted.tables) for wanted in whole),
+            rows=sum(wanted.source.rows for wanted in whole),
+            differences=_counted(found),
+        )
+    elif isinstance(item, TreeItem) and "files" not in failed:
+        differences = verify_tree(item.index, item.target.tree(), jobs=jobs)
+        sorts = {
+            "file-missing": differences.missing,
+            "file-different": differences.different,
+            "file-additional": differences.additional,
+        }
+        found = [
+            Difference(code, f"{item.source}: {name_text(path)} {why}".rstrip())
+            for code, paths in sorts.items()
+            for path, why in paths.named
+        ]
+        counts = (CountedCode(code=code, count=paths.count) for code, paths in sorts.items() if paths.count)
+        comparison = Comparison(
+            backup_id=item.manifest.backup_id, files=differences.files, differences=tuple(counts)
+        )
+    else:
+        return
+    drilled.comparisons.append(comparison)
+    drilled.differences += found
+
+
+def _counted(found: Sequence[Difference]) -> tuple[CountedCode, ...]:
+    counts = Counter(difference.code for difference in found)
+    return tuple(CountedCode(code=code, count=count) for code, count in sorted(counts.items()))
+
+
+def _code(error: LifeboatError) -> str:
+    """``StoreUnreachable`` as ``store-unreachable``."""
+    name = type(error).__name__
+    return "".join(f"-{sign.lower()}" if sign.isupper() else sign for sign in name).lstrip("-")

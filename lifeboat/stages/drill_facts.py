@@ -1,0 +1,197 @@
+"""What a drill is asked for and what it found out, and the record that follows from it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+
+from lifeboat import clock
+from lifeboat.errors import CouldNotMeasure
+from lifeboat.model.catalog import Catalog
+from lifeboat.model.drill_record import (
+    Comparison,
+    CountedCode,
+    DrilledBackup,
+    DrillFacts,
+    DrillRecord,
+    Sandbox,
+)
+from lifeboat.model.manifest import Manifest, PolicyReference
+from lifeboat.model.phases import Phase, PhaseName, milliseconds
+from lifeboat.model.policy import Policy
+from lifeboat.model.restore_choice import Point
+from lifeboat.model.restore_outcome import RestoreOutcome
+from lifeboat.model.rpo import GoodBackup, WorstLoss, judge_rpo, worst_loss
+from lifeboat.model.rto import judge_rto
+from lifeboat.model.signed import Signer
+from lifeboat.model.working_time import WorkingClock
+from lifeboat.stages.catalog import read_whole
+from lifeboat.stages.compare import Difference
+from lifeboat.stages.restore_order import RestorePlaces
+
+PERIOD = dt.timedelta(days=30)
+"""Over which the worst loss is told."""
+
+
+@dataclass(frozen=True)
+class DrillOrder:
+    """``point`` is what is drilled: the newest run with a good backup of every source when it is empty."""
+
+    policy: Policy
+    reference: PolicyReference
+    environment: str
+    drill_id: str
+    sources: tuple[str, ...] = ()
+    point: Point = field(default_factory=Point)
+    incident: dt.datetime | None = None
+    jobs: int = 2
+
+    @property
+    def root(self) -> Path:
+        """Where sandboxes are made."""
+        folder = self.policy.drills.folder
+        return Path(folder) if folder else Path(tempfile.gettempdir()) / "lifeboat-drills"
+
+
+@dataclass
+class Drilled:
+    """What a drill found out, for its record and, with names, for its page."""
+
+    manifests: list[Manifest] = field(default_factory=list)
+    outcomes: list[RestoreOutcome] = field(default_factory=list)
+    comparisons: list[Comparison] = field(default_factory=list)
+    differences: list[Difference] = field(default_factory=list)
+    failures: Counter[str] = field(default_factory=Counter)
+    explanations: list[str] = field(default_factory=list)
+    times: dict[PhaseName, float] = field(default_factory=dict)
+    majors: set[int] = field(default_factory=set)
+    settings: dict[str, str] = field(default_factory=dict)
+    """Of the sandbox's servers, those that a fast time could be bought with."""
+
+    @contextmanager
+    def phase(self, name: PhaseName) -> Iterator[None]:
+        """Add the time of what is done inside to a phase, also when it fails."""
+        watch = clock.Stopwatch()
+        try:
+            yield
+        finally:
+            self.times[name] = self.times.get(name, 0.0) + watch.seconds()
+
+
+def record_of(
+    order: DrillOrder, drilled: Drilled, catalogs: Sequence[Catalog], started: dt.datetime, ended: dt.datetime
+) -> DrillRecord:
+    """The signed statement's content. The sandbox is gone by now: leaving it behind raised."""
+    environment = order.policy.environment(order.environment)
+    objectives = order.policy.objectives_of(environment)
+    phases = tuple(_phases(order, drilled))
+    working = WorkingClock.of(order.policy)
+    incident = order.incident or started
+    return DrillRecord.of(
+        DrillFacts(
+            environment=order.environment,
+            drill_id=order.drill_id,
+            drill_kind="full",
+            started_at=started,
+            ended_at=ended,
+            policy=order.reference,
+            backups=tuple(
+                DrilledBackup(
+                    backup_id=manifest.backup_id,
+                    service=manifest.service,
+                    source=manifest.source,
+                    data_timestamp=manifest.data_timestamp,
+                    choice="named" if order.point != Point() else "newest",
+                )
+                for manifest in drilled.manifests
+            ),
+            sandbox=_sandbox(drilled, ended),
+            phases=phases,
+            # A drill at night would take no working time at all: it counts as if it began when people do.
+            rto=judge_rto(
+                phases,
+                detected_at=working.next_running(started),
+                objective=objectives.rto,
+                clock=working,
+                failed=bool(drilled.failures.total()),
+            ),
+            rpo=judge_rpo(
+                [_good(manifest) for manifest in drilled.manifests],
+                incident=incident,
+                now=ended,
+                objective=objectives.rpo,
+                worst=_worst(catalogs, ended),
+            ),
+            comparisons=tuple(drilled.comparisons),
+            failures=tuple(
+                CountedCode(code=code, count=count)
+                for code, count in sorted(drilled.failures.items())
+                if count
+            ),
+            tools={name: version(name) for name in ("lifeboat", "holidays", "tzdata", "pyrage", "zstandard")},
+        )
+    )
+
+
+def _sandbox(drilled: Drilled, destroyed: dt.datetime) -> Sandbox:
+    if not drilled.majors:
+        return Sandbox(kind="folder", settings={}, destroyed_at=destroyed)
+    return Sandbox(
+        kind="cluster",
+        postgresql=max(drilled.majors),
+        settings=dict(drilled.settings),
+        destroyed_at=destroyed,
+    )
+
+
+def _phases(order: DrillOrder, drilled: Drilled) -> Iterator[Phase]:
+    allowances = order.policy.drills.allowances
+    declared = {
+        PhaseName.DETECT: allowances.detect,
+        PhaseName.DECIDE: allowances.decide,
+        PhaseName.RELEASE: allowances.release,
+    }
+    for name in PhaseName:
+        if name in declared:
+            time = milliseconds(declared[name])
+            yield Phase(name=name, owner=allowances.owner, basis="allowance", milliseconds=time)
+        else:
+            seconds = drilled.times.get(name)
+            # A tree alone needs no server: nothing is provided in no time.
+            known = seconds if seconds is not None else 0.0 if name is PhaseName.PROVISION else None
+            measured = None if known is None else milliseconds(dt.timedelta(seconds=known))
+            yield Phase(name=name, owner="drill host", basis="measured", milliseconds=measured)
+
+
+def _good(manifest: Manifest) -> GoodBackup:
+    return GoodBackup(manifest.data_timestamp, manifest.committed_at)
+
+
+def _worst(catalogs: Sequence[Catalog], now: dt.datetime) -> WorstLoss | None:
+    """Over all sources the worst; pessimistic, since of a day that was reduced to its last backup one is known only."""
+    found = [
+        worst_loss(
+            [_good(entry.manifest) for entry in catalog.entries if entry.manifest.quality == "good"],
+            since=now - PERIOD,
+            now=now,
+        )
+        for catalog in catalogs
+        if catalog.newest_good
+    ]
+    return max(found, key=lambda worst: worst.milliseconds, default=None)
+
+
+def publish_record(record: DrillRecord, signer: Signer, places: RestorePlaces) -> None:
+    """Sign the record, put it on the store, and read it back over a new connection. Raises the store's errors."""
+    raw = signer.sign(record.model_dump(mode="json"))
+    with places.store.connect() as store:
+        store.create_new(record.file_name, [raw])
+    with places.store.connect() as store:
+        if read_whole(store, record.file_name) != raw:
+            raise CouldNotMeasure(f"{record.file_name} does not read back as it was written.")

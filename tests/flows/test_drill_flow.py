@@ -1,0 +1,240 @@
+"""Drills through the flow and the command line: green only when all came back equal in time, red with the right reason."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from xml.etree import ElementTree
+
+import psutil
+import pytest
+from support.anchorage import Anchorage, anchorage
+from support.postgres import MAJORS
+
+from cli.main import run
+from flows.backup import backup_environment
+from flows.drill import drill
+from lifeboat.errors import CouldNotMeasure, DrillMissed
+from lifeboat.model.drill_record import DrillRecord
+from lifeboat.model.objectives import Verdict
+from lifeboat.model.phases import PhaseName
+from lifeboat.stages import drill as stage
+from lifeboat.stages.keygen import write_private
+from lifeboat.stages.restore import RestoredDatabase
+
+pytestmark = [
+    pytest.mark.prefect,
+    pytest.mark.postgres,
+    pytest.mark.skipif(not MAJORS, reason="no PostgreSQL server is installed"),
+]
+
+
+class Dock:
+    """An environment with a good backup of a database and of files, and a policy whose sandboxes lie in a folder."""
+
+    def __init__(self, harbour: Anchorage, folder: Path) -> None:
+        self.harbour = harbour
+        self.sandboxes = folder / "sandboxes"
+        documents = folder / "documents"
+        documents.mkdir()
+        for number in range(20):
+            (documents / f"{number}.txt").write_text(f"letter {number}")
+        source = {
+            "kind": "files",
+            "url": documents.as_uri(),
+            "consistency": "crash",
+            "classification": {"confidentiality": "high", "integrity": "high", "availability": "high"},
+        }
+        path = Path(harbour.policy("drills", services__main__sources__documents=source))
+        path.write_text(path.read_text() + f"drills: {{folder: {self.sandboxes}}}\n")
+        self.policy = str(path)
+
+    @property
+    def store(self) -> Path:
+        return self.harbour.folder / "store"
+
+    def nothing_is_left(self) -> bool:
+        """No sandbox, and no server that ran in one."""
+        running = [
+            each
+            for each in psutil.process_iter(["cmdline"])
+            if str(self.sandboxes) in str(each.info["cmdline"])
+        ]
+        return not running and not list(self.sandboxes.iterdir())
+
+
+@pytest.fixture(scope="module")
+def dock(prefect_server: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dock]:
+    folder = tmp_path_factory.mktemp("dock")
+    for above in (folder, *folder.parents[:2]):
+        above.chmod(0o755)  # PostgreSQL's own user must get through to its sandbox
+    with anchorage(folder, rows=5000) as harbour, pytest.MonkeyPatch.context() as patch:
+        harbour.register()
+        write_private(folder / "identity", harbour.ship.operations.identity + "\n")
+        patch.setenv("LIFEBOAT_IDENTITY_FILE", str(folder / "identity"))
+        made = Dock(harbour, folder)
+        backup_environment("demo", policy=made.policy)
+        yield made
+
+
+def test_sound_backups_are_green_and_the_record_is_signed_on_the_store(dock: Dock) -> None:
+    record = drill("demo", policy=dock.policy)
+
+    assert (record.verdict, record.reasons) == (Verdict.MET, ())
+    assert {each.source for each in record.backups} == {"databases", "documents"}
+    assert sum(each.rows for each in record.comparisons) == 5000
+    assert sum(each.files for each in record.comparisons) == 20
+    assert record.sandbox.settings["fsync"] == "on"
+    assert record.rto and record.rto.technical_milliseconds and record.rto.working_milliseconds
+    # Allowances are in the RTO, and apart from what was measured.
+    assert record.rto.wall_milliseconds == record.rto.technical_milliseconds + 45 * 60_000
+    measured = {phase.name for phase in record.phases if phase.basis == "measured"}
+    assert measured == {PhaseName.PROVISION, PhaseName.FETCH, PhaseName.RESTORE, PhaseName.VERIFY}
+    assert dock.nothing_is_left()
+    raw = (dock.store / record.file_name).read_bytes()
+    statement = dock.harbour.ship.keys.trusted.verify(raw, where="a drill record")
+    assert DrillRecord.model_validate_json(json.dumps(statement)) == record
+    # It lies open on the store: no name of a database, table or file is in it.
+    assert not [name for name in (b"shop", b"orders", b"letter", b".txt") if name in raw]
+
+
+def test_damaged_part_is_red_and_says_so(dock: Dock) -> None:
+    harbour = dock.harbour
+    index = harbour.ship.open()
+    shop = next(database for database in index.databases if database.name == "shop")
+    part = dock.store / index.part(shop.tables[0].part).name
+    sound = part.read_bytes()
+    part.write_bytes(sound[:100] + bytes([sound[100] ^ 1]) + sound[101:])
+    try:
+        with pytest.raises(DrillMissed, match="not-restored") as caught:
+            drill("demo", policy=dock.policy)
+    finally:
+        part.write_bytes(sound)
+    assert caught.value.record and caught.value.record.verdict is Verdict.MISSED
+    assert dock.nothing_is_left()
+
+
+@pytest.mark.parametrize(
+    ("mischief", "code"),
+    [
+        ("DELETE FROM orders WHERE id = 7", "row-count"),
+        ("UPDATE orders SET note = 'x' WHERE id = 7", "table-content"),
+        ("ALTER TABLE orders DROP CONSTRAINT orders_pkey", "schema-missing"),
+        ("CREATE VIEW v AS SELECT 1", "schema-additional"),
+        ("ALTER TABLE orders ADD COLUMN s serial; SELECT setval('orders_s_seq', 1)", "sequence-behind"),
+    ],
+)
+def test_restored_data_that_is_not_what_was_saved_is_red(
+    dock: Dock, monkeypatch: pytest.MonkeyPatch, mischief: str, code: str
+) -> None:
+    """The restore says all is well, and the database is changed behind its back."""
+    from lifeboat.stages import restore_items
+
+    original = restore_items.restore_database
+
+    def restore_database(
+        plan: object, wanted: object, loader: object, server: object, **more: object
+    ) -> RestoredDatabase:
+        done = original(plan, wanted, loader, server, **more)  # type: ignore[arg-type]
+        if done.name == "shop":
+            with server.connect(done.target) as session:  # type: ignore[attr-defined]
+                session.execute(mischief)
+        return done
+
+    monkeypatch.setattr(restore_items, "restore_database", restore_database)
+
+    with pytest.raises(DrillMissed) as caught:
+        drill("demo", ["main/databases"], policy=dock.policy)
+
+    assert caught.value.record
+    (comparison,) = caught.value.record.comparisons
+    assert code in {difference.code for difference in comparison.differences}
+
+
+def test_rows_in_another_order_are_equal(dock: Dock, monkeypatch: pytest.MonkeyPatch) -> None:
+    from lifeboat.stages import restore_items
+
+    original = restore_items.restore_database
+
+    def restore_database(
+        plan: object, wanted: object, loader: object, server: object, **more: object
+    ) -> RestoredDatabase:
+        done = original(plan, wanted, loader, server, **more)  # type: ignore[arg-type]
+        if done.name == "shop":
+            with server.connect(done.target) as session:  # type: ignore[attr-defined]
+                session.execute(
+                    "CREATE TEMP TABLE t AS TABLE orders; TRUNCATE orders; INSERT INTO orders SELECT * FROM t ORDER BY id DESC"
+                )
+        return done
+
+    monkeypatch.setattr(restore_items, "restore_database", restore_database)
+
+    assert drill("demo", ["main/databases"], policy=dock.policy).verdict is Verdict.MET
+
+
+def test_file_that_changed_after_the_restore_is_red(dock: Dock, monkeypatch: pytest.MonkeyPatch) -> None:
+    original = stage.verify_tree
+
+    def verify_tree(index: object, target: object, **more: object) -> object:
+        (target.folder / "7.txt").write_text("forged")  # type: ignore[attr-defined]
+        (target.folder / "8.txt").unlink()  # type: ignore[attr-defined]
+        return original(index, target, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(stage, "verify_tree", verify_tree)
+
+    with pytest.raises(DrillMissed) as caught:
+        drill("demo", ["main/documents"], policy=dock.policy)
+
+    assert caught.value.record
+    codes = {each.code for comparison in caught.value.record.comparisons for each in comparison.differences}
+    assert {"file-different", "file-missing"} <= codes
+
+
+def test_sandbox_of_a_drill_that_died_is_destroyed_by_the_next(dock: Dock) -> None:
+    dead = dock.sandboxes / "drill-20261101T000000Z-dead"
+    dead.mkdir(parents=True)
+    (dead / "owner.lock").touch()
+    (dead / "restored rows").write_text("what production holds")
+
+    drill("demo", ["main/documents"], policy=dock.policy)
+
+    assert dock.nothing_is_left()
+
+
+def test_incident_before_the_data_or_in_the_future_measures_nothing(dock: Dock) -> None:
+    import datetime as dt
+
+    for incident in (dt.datetime(2020, 1, 1, tzinfo=dt.UTC), dt.datetime(2099, 1, 1, tzinfo=dt.UTC)):
+        with pytest.raises(CouldNotMeasure, match="RPO"):
+            drill("demo", ["main/documents"], incident=incident, policy=dock.policy)
+
+
+def test_sandbox_without_room_is_told_with_the_numbers(dock: Dock, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = shutil.disk_usage("/")._replace(free=1)
+    monkeypatch.setattr("lifeboat.adapters.sandbox.shutil.disk_usage", lambda _: usage)
+    with pytest.raises(CouldNotMeasure, match="has 1 bytes free"):
+        drill("demo", policy=dock.policy)
+    assert dock.nothing_is_left()
+
+
+def test_command_tells_ci_by_exit_code_json_and_junit(
+    dock: Dock, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report = tmp_path / "drill.xml"
+    command = ["drill", "demo", "main/documents", "--policy", dock.policy, "--junit", str(report), "--json"]
+    capsys.readouterr()
+
+    assert run(command) == 0
+
+    assert json.loads(capsys.readouterr().out)["verdict"] == "met"
+    suite = ElementTree.fromstring(report.read_bytes())
+    assert suite.get("tests") == "3"
+    assert not suite.findall(".//failure") and not suite.findall(".//error")
+    assert run([*command, "--incident", "2020-01-01T00:00"]) == 2
+    assert ElementTree.fromstring(report.read_bytes()).findall(".//error")
+    policy = dock.harbour.folder / "hasty.yaml"
+    policy.write_text(Path(dock.policy).read_text().replace("rto: 4h", "rto: 1m"))
+    assert run([*command[:3], "--policy", str(policy), "--junit", str(report)]) == 1
+    assert "RTO" in str(ElementTree.fromstring(report.read_bytes()).find(".//failure").get("message"))  # type: ignore[union-attr]
