@@ -31,6 +31,8 @@ from lifeboat.errors import ChecksumMismatch, LifeboatError, RestoreFailed
 from lifeboat.model.listing import unpacked_lines
 
 REPORT_EVERY = 8 * 2**20
+TOGETHER = 2**17
+"""Compressed bytes that are unpacked at once."""
 
 
 class SealedReader:
@@ -78,9 +80,14 @@ class _Enough(Exception):
 
 
 class Unpacked:
-    """Where age writes: zstd's other end, in front of a sink."""
+    """Where age writes: zstd's other end, in front of a sink.
+
+    age writes 8 KiB at a time, for each of which hashing and writing would cost a call: they go on together.
+    """
 
     def __init__(self, sink: Sink) -> None:
+        self._held: list[bytes] = []
+        self._size = 0
         self._zstd = zstandard.ZstdDecompressor().decompressobj()
         self._sink = sink
         self._told = 0
@@ -90,6 +97,17 @@ class Unpacked:
     def write(self, data: bytes) -> int:
         if self.error:
             raise self.error  # age offers what it holds once more while it gives up
+        self._held.append(data)
+        self._size += len(data)
+        if self._size >= TOGETHER:
+            self.drain()
+        return len(data)
+
+    def drain(self) -> None:
+        """Hand on what is held, at the end at the latest."""
+        if not self._held:
+            return
+        data, self._held, self._size = b"".join(self._held), [], 0
         try:
             plain = self._zstd.decompress(data)
             self._sink.take(memoryview(plain))
@@ -102,7 +120,6 @@ class Unpacked:
         if self.total - self._told >= REPORT_EVERY:
             self._told = self.total
             tell("progress", plain_bytes=self.total)
-        return len(data)
 
     def flush(self) -> None:
         """Nothing is buffered here; age calls it."""
@@ -201,6 +218,7 @@ def load(job: dict[str, Any]) -> dict[str, Any]:
             pyrage.decrypt_io(
                 reader, unpacked, [pyrage.x25519.Identity.from_str(text) for text in job["identities"]]
             )
+            unpacked.drain()
         except Exception as error:  # noqa: BLE001 - translated, never swallowed
             if isinstance(unpacked.error, _Enough) and isinstance(sink, FilesSink):
                 sink.finish()
