@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from lifeboat.adapters.tree import shown_path
 from lifeboat.errors import (
     EntryExists,
     EntryMissing,
@@ -21,6 +20,7 @@ from lifeboat.errors import (
     TargetFull,
     TargetUnreachable,
 )
+from lifeboat.model.names import name_text
 
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 _DENIED: Final = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -36,7 +36,7 @@ LET_WRITE: Final = (
 
 def of_system(error: OSError, label: str, path: bytes) -> RestoreFailed:
     """The error to raise for what the operating system said about ``path``."""
-    where = f"{shown_path(path)} in {label}" if path else label
+    where = f"'{name_text(path)}' in {label}" if path else label
     if error.errno in _FULL:
         return TargetFull(f"{where} cannot be written: {error.strerror}.", hint=MAKE_ROOM)
     if error.errno in _DENIED:

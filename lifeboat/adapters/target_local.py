@@ -10,17 +10,19 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Concatenate, Final, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Concatenate, Final, ParamSpec, TypeVar
 
 from lifeboat import clock
 from lifeboat.adapters.below_folder import FOLDER, BelowFolder
 from lifeboat.adapters.target_errors import of_system, refused
 from lifeboat.adapters.target_local_files import LocalFiles, settle
-from lifeboat.adapters.tree_local import LocalTreeTarget
 from lifeboat.adapters.tree_target import TREE, Losses
 from lifeboat.errors import RestoreFailed, RestoreRefused
 from lifeboat.model.tree import Entry, EntryKind
 from lifeboat.model.tree_target import OWNERS, Keeps
+
+if TYPE_CHECKING:
+    from lifeboat.adapters.tree_local import LocalTreeTarget
 
 _ORPHANS: Final = 10.0
 """Seconds in which the children of a restore that died end by themselves."""
@@ -50,6 +52,8 @@ class LocalRestoreTarget:
         """A file system that holds fewer names says so itself, with the first of them."""
 
     def tree(self) -> LocalTreeTarget:
+        from lifeboat.adapters.tree_local import LocalTreeTarget
+
         return LocalTreeTarget(self.folder)
 
     @contextmanager
@@ -125,7 +129,7 @@ class LocalTarget:
             return [os.fsencode(entry.name) for entry in entries]
 
     @_explained
-    def measure(self, folder: bytes, *, sizes: bool) -> tuple[int, int]:
+    def measure(self, folder: bytes, *, sizes: bool) -> tuple[int, int | None]:
         # Sizes cost a call per file, and each file's was looked at when it was closed.
         count = size = 0
         with self._opened(folder) as descriptor, os.scandir(descriptor) as entries:
@@ -133,7 +137,7 @@ class LocalTarget:
                 count += 1
                 if sizes and entry.is_file(follow_symlinks=False):
                     size += entry.stat(follow_symlinks=False).st_size
-        return count, size
+        return count, size if sizes else None
 
     @_explained
     def read(self, path: bytes) -> bytes:

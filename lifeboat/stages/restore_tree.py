@@ -92,7 +92,7 @@ def restore_tree(
 
 
 def _refuse(plan: TreePlan, index: TreeIndex, target: RestoreTarget) -> None:
-    if not plan.counts and next(index.lines(), None) is not None:
+    if not plan.counts and not plan.losses and next(index.lines(), None) is not None:
         raise RestoreRefused(
             f"Nothing in {index.header.backup_id} matches.", hint="`lifeboat files` lists what there is."
         )
@@ -169,11 +169,11 @@ class _Work:
     def _compare(self) -> None:
         """What the folders hold by now, against the index: nothing is missing, and nothing came in between."""
         for path, held in self.plan.held.items():
-            found = self.session.measure(self.building.place(path), sizes=self.building.resumed)
-            if found[0] != held.entries or found[1] not in (0, held.size):
+            entries, size = self.session.measure(self.building.place(path), sizes=self.building.resumed)
+            if entries != held.entries or size not in (None, held.size):
                 raise RestoreFailed(
-                    f"'{name_text(self.building.place(path))}' beside {self.target.label} holds {found[0]} entries of "
-                    f"{found[1]} bytes and must hold {held.entries} of {held.size}.",
+                    f"'{name_text(self.building.place(path))}' beside {self.target.label} holds {entries} entries"
+                    f"{'' if size is None else f' of {size} bytes'} and must hold {held.entries} of {held.size}.",
                     hint="Somebody else writes there, or the target holds fewer names than the backup. Delete the "
                     "incomplete folder, and restore again.",
                 )
