@@ -24,6 +24,7 @@ from psycopg import sql
 from lifeboat.adapters.child_side import Lifeline, tell
 from lifeboat.adapters.plain_sinks import FileSink, ProgramSink
 from lifeboat.adapters.store import StoreTarget
+from lifeboat.adapters.table_sink import TableSink, connected
 from lifeboat.adapters.told_content import ContentFiles, RowSumFiles
 from lifeboat.adapters.tree_target import NewFiles, RestoreTarget
 from lifeboat.adapters.unpacking import FilesSink
@@ -135,86 +136,13 @@ class Unpacked:
             raise ChecksumMismatch(f"{name} ends in the middle of its compressed stream.")
 
 
-class TableSink:
-    """Cuts a part's plaintext into its tables and copies the wanted ones, all in one transaction."""
-
-    def __init__(
-        self, connection: psycopg.Connection[Any], tables: list[dict[str, Any]], encoding: str
-    ) -> None:
-        self._cursor = connection.cursor()
-        # An empty table has the offset of the one after it, and goes first.
-        self._tables = sorted(tables, key=lambda table: (int(table["offset"]), int(table["length"])))
-        self._encoding = sql.Literal(encoding)
-        self._next = 0
-        self._position = 0
-        self._copy: psycopg.Copy | None = None
-        self._stack = contextlib.ExitStack()
-
-    def take(self, data: memoryview) -> None:
-        while data and self._next < len(self._tables):
-            table = self._tables[self._next]
-            if self._position < table["offset"]:
-                data = self._advance(data, table["offset"] - self._position)
-                continue
-            if self._copy is None:
-                self._open(table)
-            left = table["offset"] + table["length"] - self._position
-            piece = data[:left]
-            self._digest.update(piece)
-            assert self._copy is not None
-            self._copy.write(piece)
-            data = self._advance(data, len(piece))
-            if len(piece) == left:
-                self._close(table)
-
-    def _advance(self, data: memoryview, count: int) -> memoryview:
-        step = min(count, len(data))
-        self._position += step
-        return data[step:]
-
-    def _open(self, table: dict[str, Any]) -> None:
-        target = sql.Identifier(table["schema_name"], table["name"])
-        columns = (
-            sql.SQL("({})").format(sql.SQL(",").join(map(sql.Identifier, table["columns"])))
-            if table["columns"]
-            else sql.SQL("")
-        )
-        # Truncated in the same transaction, the rows can be written frozen and, with wal_level=minimal, without WAL.
-        self._cursor.execute(sql.SQL("TRUNCATE ONLY {}").format(target))
-        statement = sql.SQL("COPY {} {} FROM STDIN (FREEZE, ENCODING {})").format(
-            target, columns, self._encoding
-        )
-        self._digest = hashlib.sha256()
-        self._copy = self._stack.enter_context(self._cursor.copy(statement))
-
-    def _close(self, table: dict[str, Any]) -> None:
-        self._stack.close()
-        self._copy = None
-        self._next += 1
-        label = f"{table['schema_name']}.{table['name']}"
-        if self._digest.hexdigest() != table["sha256"]:
-            raise ChecksumMismatch(f"Table {label} is not what was dumped: another SHA-256.")
-        if self._cursor.rowcount != table["rows"]:
-            raise RestoreFailed(
-                f"Table {label}: the server took {self._cursor.rowcount} rows of {table['rows']}."
-            )
-
-    def finish(self) -> None:
-        # Empty tables at the end of a part have no bytes that would bring them here.
-        while self._next < len(self._tables) and self._tables[self._next]["length"] == 0:
-            self._open(self._tables[self._next])
-            self._close(self._tables[self._next])
-        if self._next < len(self._tables):
-            raise ChecksumMismatch(f"The part ends before table {self._tables[self._next]['name']}.")
-
-
 def load(job: dict[str, Any]) -> dict[str, Any]:
     target: StoreTarget = pickle.loads(base64.b64decode(job["store"]))  # noqa: S301 - written by our own parent process
     with contextlib.ExitStack() as stack:
         store = stack.enter_context(target.connect())
         # Closed, never rolled back: in the middle of a COPY, psycopg's rollback would wait for the server for ever.
         connection = (
-            stack.enter_context(contextlib.closing(_connect(job["connection"]))) if job["tables"] else None
+            stack.enter_context(contextlib.closing(connected(job["connection"]))) if job["tables"] else None
         )
         reader = SealedReader(store.read(job["name"]), hashing=not job["files"])
         sink = stack.enter_context(_sink(job, connection))
@@ -227,7 +155,7 @@ def load(job: dict[str, Any]) -> dict[str, Any]:
         except Exception as error:  # noqa: BLE001 - translated, never swallowed
             if isinstance(unpacked.error, _Enough) and isinstance(sink, FilesSink):
                 sink.finish()
-                return {"plain_bytes": unpacked.total, "losses": sink.losses}
+                return _result(unpacked, sink)
             if failure := reader.error or unpacked.error:
                 raise failure from None
             if job["files"]:
@@ -244,7 +172,12 @@ def load(job: dict[str, Any]) -> dict[str, Any]:
                 sql.SQL("INSERT INTO {}.steps VALUES ({})").format(sql.Identifier(schema), sql.Literal(step))
             )
             connection.commit()
-    return {"plain_bytes": unpacked.total}
+    return _result(unpacked, sink)
+
+
+def _result(unpacked: Unpacked, sink: Sink) -> dict[str, Any]:
+    losses = sink.losses if isinstance(sink, FilesSink) else {}
+    return {"plain_bytes": unpacked.total, "losses": losses}
 
 
 @contextlib.contextmanager
@@ -271,15 +204,6 @@ def _new_files(job: dict[str, Any]) -> Iterator[NewFiles]:
         contextlib.closing(session.files(os.fsencode(job["folder"]), again=job["again"])) as new,
     ):
         yield new
-
-
-def _connect(settings: dict[str, Any]) -> psycopg.Connection[Any]:
-    connection: psycopg.Connection[Any] = psycopg.connect(**settings, autocommit=False)
-    connection.execute("SET search_path = ''")
-    connection.execute("SET statement_timeout = 0")
-    connection.execute("SET row_security = off")
-    connection.commit()
-    return connection
 
 
 def _explained(error: Exception, name: str) -> Exception:
