@@ -29,14 +29,18 @@ _HEADER: Final = """\
 
 
 def render(policy: Policy, policy_name: str) -> str:
-    """The text of ``prefect.yaml``: a backup and a restore deployment for every environment.
+    """The text of ``prefect.yaml``: a backup, a restore and a drill deployment for every environment.
 
     ``policy_name`` is what the workers call the policy: a shipped one's name, or a path on them.
     """
     entries = [
         entry
         for name, environment in policy.environments.items()
-        for entry in (_backup(name, environment, policy_name), _restore(name, environment, policy_name))
+        for entry in (
+            _backup(name, environment, policy_name),
+            _restore(name, environment, policy_name),
+            _drill(name, environment, policy_name),
+        )
     ]
     content = {"name": "lifeboat", "deployments": entries}
     # Without aliases: a reader of the file sees each entry whole.
@@ -70,6 +74,19 @@ def _restore(name: str, environment: Environment, policy_name: str) -> dict[str,
         "description": f"Bring databases and files of {name} back. Started by people, never by a schedule.",
         "entrypoint": "flows.restore.restore",
         "tags": [f"env:{name}", "kind:restore"],
+        "parameters": {"environment": name, "policy": policy_name},
+        "work_pool": {"name": environment.restore_work_pool},
+        "schedules": [],
+        **_INSTALLED,
+    }
+
+
+def _drill(name: str, environment: Environment, policy_name: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "description": f"Prove the backups of {name} by restoring them into a sandbox; measure RTO and RPO.",
+        "entrypoint": "flows.drill.drill",
+        "tags": [f"env:{name}", "kind:drill"],
         "parameters": {"environment": name, "policy": policy_name},
         "work_pool": {"name": environment.restore_work_pool},
         "schedules": [],

@@ -160,28 +160,23 @@ class SourceHostKeyMismatch(SourceError):
     exit_code = 6
 
 
-class SourceDenied(SourceError):
-    pass
+class SourceDenied(SourceError): ...
 
 
-class SourceMissing(SourceError):
-    pass
+class SourceMissing(SourceError): ...
 
 
-class SnapshotLimitReached(SourceError):
-    pass
+class SnapshotLimitReached(SourceError): ...
 
 
-class EntryMissing(SourceError, FileNotFoundError):
-    """Also what fsspec knows: its own code asks for ``FileNotFoundError``."""
+# Also what fsspec knows: its own code asks for the built-in ones.
+class EntryMissing(SourceError, FileNotFoundError): ...
 
 
-class EntryExists(SourceError, FileExistsError):
-    """Also what fsspec knows: its own code asks for ``FileExistsError``."""
+class EntryExists(SourceError, FileExistsError): ...
 
 
-class EntryChanged(SourceError):
-    pass
+class EntryChanged(SourceError): ...
 
 
 class SealingFailed(LifeboatError):
@@ -232,16 +227,14 @@ class TargetFull(RestoreFailed):
 
 
 class CouldNotMeasure(LifeboatError):
-    """``record`` is what a drill measured all the same."""
-
     exit_code = 2
     record: DrillRecord | None = None
+    """Of a drill: what it measured all the same."""
 
 
 class DrillMissed(LifeboatError):
-    """``record`` is what the drill measured."""
-
     record: DrillRecord | None = None
+    """What the drill measured."""
 
 
 class SandboxNotDestroyed(LifeboatError):

@@ -61,13 +61,17 @@ def test_prefect_file_says_that_it_is_generated_and_by_what() -> None:
     assert "do not edit" in first
 
 
-def test_every_environment_has_one_backup_and_one_restore_in_work_pools_of_its_own(policy: Policy) -> None:
+def test_every_environment_has_one_of_each_in_work_pools_of_its_own(policy: Policy) -> None:
+    """Drills and restores share one: their workers hold an identity, which those of backups never do."""
     rendered = entries(render(policy, POLICY))
-    assert len(rendered) == 2 * len(policy.environments)
-    for kind in ("backup", "restore"):
+    kinds = ("backup", "restore", "drill")
+    assert len(rendered) == len(kinds) * len(policy.environments)
+    for kind in kinds:
         assert [entry["name"] for entry in of_kind(kind, rendered)] == list(policy.environments)
-    pools = [entry["work_pool"]["name"] for entry in rendered]
-    assert len(set(pools)) == len(pools)
+    pools = {(entry["name"], entry["work_pool"]["name"]) for entry in rendered}
+    assert len(pools) == len({pool for _, pool in pools}) == 2 * len(policy.environments)
+    backing_up = {entry["work_pool"]["name"] for entry in of_kind("backup", rendered)}
+    assert not backing_up & {entry["work_pool"]["name"] for entry in of_kind("drill", rendered)}
 
 
 def test_schedules_are_those_of_the_policy_for_backups_and_none_for_restores(policy: Policy) -> None:
@@ -145,8 +149,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SyncPrefectClie
     """A whole server with every entry deployed by the command line, as an operator does it."""
     home = tmp_path_factory.mktemp("prefect-server")
     with whole_server(home) as api, SyncPrefectClient(api) as client:
-        for entry in ENTRIES:
-            client.create_work_pool(WorkPoolCreate(name=entry["work_pool"]["name"], type="process"))
+        for pool in sorted({entry["work_pool"]["name"] for entry in ENTRIES}):
+            client.create_work_pool(WorkPoolCreate(name=pool, type="process"))
         done = subprocess.run(
             [Path(sys.executable).parent / "prefect", "--no-prompt", "deploy", "--all"],
             cwd=ROOT,
