@@ -65,9 +65,13 @@ def drill(
         raise result
     if junit:
         junit.write_bytes(_junit(record))
-    Output(as_json).result(record.model_dump(mode="json"), table(["drill"], [(drill_page(record, (), ()),)]))
+    output = Output(as_json)
+    if not as_json:
+        output.result(None, table(["drill"], [(drill_page(record, (), ()),)]))
     if isinstance(result, Exception):
         raise result
+    if as_json:
+        output.result(record.model_dump(mode="json"))
 
 
 def _junit(record: DrillRecord) -> bytes:
@@ -79,7 +83,11 @@ def _junit(record: DrillRecord) -> bytes:
             cases.append((name, judged.verdict, judged.reasons))
     for backup in record.backups:
         reasons = tuple(reason for reason in record.reasons if reason.startswith(backup.backup_id))
-        cases.append((backup.backup_id, "missed" if reasons else "met", reasons))
+        different = any(each.differences for each in record.comparisons if each.backup_id == backup.backup_id)
+        verdict = "missed" if different else "unmeasured" if reasons else "met"
+        cases.append((backup.backup_id, verdict, reasons))
+    if record.drill_kind == "partial":
+        cases.append(("whole environment", "unmeasured", ("only some of its sources were drilled",)))
     for failure in record.failures:
         cases.append((failure.code, "missed", (f"{failure.count} × {failure.code}",)))
     for name, verdict, reasons in cases:

@@ -166,10 +166,13 @@ def restore(
             if direct
             else carry_out_with_prefect(order, items, targets, approval, policy, jobs)
         )
-    output.result({"plan": planned, "restored": outcomes}, _outcome_table(outcomes))
     from tasks.restore import raise_if_failed
 
+    if not as_json:
+        output.result(None, _outcome_table(outcomes))
     raise_if_failed(outcomes)
+    if as_json:
+        output.result({"plan": planned, "restored": outcomes})
 
 
 def parse_moment(text: str, time_zone: str) -> dt.datetime:

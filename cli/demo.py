@@ -249,6 +249,10 @@ def sail(folder: Path) -> None:
         compare(postgres.server, {done.what: done.target for done in restored})
         restore_documents(folder, documents, policy)
         _show(folder)
+        say(
+            "A drill: the newest recovery point into a sandbox, compared with what was saved, measured, destroyed."
+        )
+        _run("drill", "demo")
         say(f"The runs, as the UI shows them: {ui}/v2/runs")
         say(f"Done in {watch.seconds():.0f} s.")
         if os.environ.get("KEEP"):
@@ -257,8 +261,13 @@ def sail(folder: Path) -> None:
 
 def _show(folder: Path) -> None:
     for command in (["list", "demo"], ["retention", "demo", "--dry-run"], ["status", "demo"]):
-        console.print(f"[dim]$ lifeboat {' '.join(command)}[/]")
-        subprocess.run([sys.executable, "-m", "cli.main", *command], check=True, cwd=folder)
+        _run(*command, cwd=folder)
+
+
+def _run(*command: str, cwd: Path | None = None) -> None:
+    """A command as one types it. A drill that is not met ends the demo."""
+    console.print(f"[dim]$ lifeboat {' '.join(command)}[/]")
+    subprocess.run([sys.executable, "-m", "cli.main", *command], check=True, cwd=cwd)
 
 
 def main() -> None:

@@ -11,7 +11,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lifeboat.errors import LifeboatError, PolicyError, SourcesFailed
+from lifeboat.errors import (
+    CouldNotMeasure,
+    DrillMissed,
+    LifeboatError,
+    PolicyError,
+    RestoreFailed,
+    SourcesFailed,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -53,12 +60,14 @@ class Output:
 
 
 def error_as_data(error: LifeboatError) -> dict[str, Any]:
-    """``{"error": {"kind", "message", "hint"}}``; a ``PolicyError`` also has its ``problems``, a ``SourcesFailed`` the
-    ``outcomes`` of the run."""
+    """``{"error": {"kind", "message", "hint"}}``; a ``PolicyError`` also has its ``problems``, ``SourcesFailed`` and
+    ``RestoreFailed`` the ``outcomes``, and a drill that was not met its ``record``."""
     told: dict[str, Any] = {"kind": type(error).__name__, "message": error.message, "hint": error.hint}
     if isinstance(error, PolicyError):
         told["problems"] = [dataclasses.asdict(problem) for problem in error.problems]
-    if isinstance(error, SourcesFailed):
+    if isinstance(error, DrillMissed | CouldNotMeasure) and error.record:
+        told["record"] = error.record
+    if isinstance(error, SourcesFailed | RestoreFailed):
         told["outcomes"] = error.outcomes
     return {"error": told}
 

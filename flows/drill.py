@@ -11,6 +11,7 @@ from prefect.runtime import flow_run
 from blocks.harbour import load_drill_signer
 from lifeboat import clock
 from lifeboat.adapters.policy_file import read_policy
+from lifeboat.errors import CouldNotMeasure, StoreUnreachable
 from lifeboat.model.drill_record import DrillRecord, new_drill_id
 from lifeboat.model.manifest import PolicyReference
 from lifeboat.model.restore_choice import Point
@@ -40,7 +41,7 @@ def drill(
 
     Args:
         environment: Whose backups, by its name in the policy.
-        sources: Sources as service/source; all of them when empty.
+        sources: Sources as service/source; all of them when empty. A drill of some is never green: it has no RTO.
         run: A run id, for the backups that one run took together; each source's newest when empty.
         incident: When the disaster struck, for the RPO; the start of the drill when empty.
         policy: A shipped policy's name, or the path of a policy file.
@@ -53,13 +54,17 @@ def drill(
     order = DrillOrder(
         rules, reference, environment, drill_id, tuple(sources or ()), Point(run_id=run), incident, jobs
     )
-    catalogs = read_catalogs(order, places)
+    signer = load_drill_signer(environment)
+    try:
+        catalogs = read_catalogs(order, places)
+    except StoreUnreachable as error:
+        raise CouldNotMeasure(f"The drill was not begun: {error.message}", hint=error.hint) from None
     with (
         ProgressBoard(f"drill {environment}") as board,
         loader_aboard(places, rules.environment(environment), board.note) as loader,
     ):
         finished = carry_out(order, places, catalogs, loader)
-    publish(finished, load_drill_signer(environment), places)
+    publish(finished, signer, places)
     report(finished)
     refuse_verdict(finished.record)
     return finished.record

@@ -25,10 +25,9 @@ from tasks.options import ONCE, REPEATED
 @task(name="read catalogs", **REPEATED)
 def read_catalogs(order: DrillOrder, places: RestorePlaces) -> list[Catalog]:
     """The catalogs of the sources to be drilled, from verified manifests."""
-    labels = order.sources or order.policy.environment(order.environment).source_labels
     with places.store.connect() as store:
         view = look(store, order.environment, places.trusted)
-    return [view.catalog(label.replace("/", "-"), places.trusted) for label in labels]
+    return [view.catalog(label.replace("/", "-"), places.trusted) for label in order.labels]
 
 
 @task(name="drill", task_run_name="drill {order.environment}", **ONCE)

@@ -69,6 +69,7 @@ class Cluster:
     def initialise(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o755)
         password_file = self.folder / "password"
+        password_file.touch(mode=0o600)
         password_file.write_text(self.password)
         self._hand_over()
         self._run(
@@ -87,6 +88,7 @@ class Cluster:
             **self._settings,
         }
         arguments = [item for name, value in settings.items() for item in ("-c", f"{name}={value}")]
+        (self.folder / "log").touch(mode=0o600)  # it may quote rows
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [self._program("postgres"), "-D", str(self.data), *arguments],

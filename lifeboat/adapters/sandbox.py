@@ -20,9 +20,9 @@ import psutil
 from lifeboat import clock
 from lifeboat.adapters.postgres import PostgresServer
 from lifeboat.adapters.postgres_cluster import Cluster
-from lifeboat.errors import CouldNotMeasure, SandboxNotDestroyed
+from lifeboat.errors import ConfigurationError, CouldNotMeasure, SandboxNotDestroyed
 
-_LOCK = "owner.lock"
+_LOCK = "drill.lock"
 _HEADROOM = 1.5
 """Restored data, its indexes and the write-ahead log of loading it, against the data alone."""
 
@@ -42,8 +42,10 @@ class Sandbox:
         return self.stack.enter_context(Cluster(self.folder / f"{name}-postgres", major, inside=True)).server
 
     def tree(self, name: str) -> Path:
-        """Where a tree may be restored to; nothing is there yet."""
-        return self.folder / "trees" / name
+        """Where a tree may be restored to; nothing is there yet, and nobody else gets there."""
+        private = self.folder / "trees"
+        private.mkdir(mode=0o700, exist_ok=True)
+        return private / name
 
 
 @contextlib.contextmanager
@@ -53,10 +55,7 @@ def sandbox(root: Path, drill_id: str, *, needed: int) -> Iterator[Sandbox]:
     Raises ``CouldNotMeasure`` with the numbers, ``SandboxNotDestroyed`` when something is left after all.
     """
     folder = root / drill_id
-    # Through root's parents PostgreSQL's own user must get, and list nothing on the way.
-    folder.mkdir(parents=True, mode=0o711)
-    lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
-    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    lock = _owned(root, folder)
     try:
         _refuse_too_small(folder, needed)
         with ExitStack() as stack:
@@ -66,10 +65,31 @@ def sandbox(root: Path, drill_id: str, *, needed: int) -> Iterator[Sandbox]:
         os.close(lock)
 
 
+def _owned(root: Path, folder: Path) -> int:
+    """Make the folder with its lock held; it gets its name when it has both, so that no sweep finds it half made.
+
+    PostgreSQL's own user must get through, and list nothing on the way: 0711.
+    """
+    if not root.exists():
+        root.mkdir(parents=True)
+        root.chmod(0o711)
+    if root.stat().st_uid not in (0, os.geteuid()):
+        raise ConfigurationError(
+            f"The folder of sandboxes {root} belongs to somebody else.",
+            hint="Name another one: drills.folder.",
+        )
+    making = root / f".{folder.name}"
+    making.mkdir(mode=0o711)
+    lock = os.open(making / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    making.rename(folder)
+    return lock
+
+
 def sweep_sandboxes(root: Path) -> list[str]:
     """Destroy what drills that are dead left behind. Returns their ids."""
     swept = []
-    for folder in sorted(root.iterdir()) if root.is_dir() else []:
+    for folder in sorted(root.glob("drill-*")):
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             lock = os.open(folder / _LOCK, os.O_RDWR)
             try:
@@ -94,12 +114,10 @@ def _refuse_too_small(folder: Path, needed: int) -> None:
 
 
 def _destroy(folder: Path) -> None:
-    """End every process that works in the folder, remove it, and look whether it is gone."""
+    """End every PostgreSQL server that works in the folder, remove it, and look whether it is gone."""
     for process in psutil.process_iter(["cmdline"]):
-        if (
-            any(str(folder) in argument for argument in process.info["cmdline"] or ())
-            and process.pid != os.getpid()
-        ):
+        program, *arguments = process.info["cmdline"] or [""]
+        if program.endswith("/postgres") and any(each.startswith(f"{folder}/") for each in arguments):
             with contextlib.suppress(psutil.Error):
                 process.kill()
                 process.wait(10)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from lifeboat.model.drill_record import DrillRecord
 from lifeboat.model.policy_values import spoken_duration
-from lifeboat.model.restore_outcome import cell
+from lifeboat.model.runbook_text import cell
 
 SHOWN = 50
 """Differences that the page lists; all are counted."""

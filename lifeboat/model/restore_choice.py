@@ -26,6 +26,8 @@ class Point:
             raise ConfigurationError(
                 "A backup, a moment and a run were given.", hint="Give one of them, or none for the newest."
             )
+        if self.at is not None and self.at.tzinfo is None:
+            raise ConfigurationError(f"{self.at} has no time zone.", hint="Write 2026-11-23T13:00Z.")
 
     def __str__(self) -> str:
         if self.backup_id:

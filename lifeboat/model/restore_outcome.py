@@ -8,6 +8,7 @@ from typing import Literal
 
 from lifeboat.model.manifest import Value
 from lifeboat.model.outcome import human_bytes
+from lifeboat.model.runbook_text import cell, code
 
 
 class PlannedObject(Value):
@@ -79,11 +80,5 @@ def plan_markdown(
         "- Erasures to replay: none are on record.",
     ]
     if approval:
-        lines += ["", f"**To go on, type** `{approval}`"]
+        lines += ["", f"**To go on, type** {code(approval)}"]
     return "\n".join(lines)
-
-
-def cell(text: str) -> str:
-    """Names come from databases and file systems: none may end a cell, a line or the page."""
-    printable = "".join(sign if sign.isprintable() else "�" for sign in text)
-    return printable.replace("|", "\\|").replace("<", "&lt;")

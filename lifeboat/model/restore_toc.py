@@ -82,7 +82,8 @@ def plan_post_data(
     ``tables`` are those that are loaded; ``partial`` leaves out what ties tables to others, and what is said about it.
     ``present`` are objects that an earlier attempt made, as ``INDEX schema name``: they are left out, too.
     """
-    entries = list(post_data)
+    entries, everything, tables = list(post_data), list(everything), list(tables)
+    owners = _owners(everything, tables)
     part_of = _parts_of_tables(everything, tables)
     numbers = {entry.number for entry in entries}
     early: dict[int, int] = {}
@@ -96,7 +97,7 @@ def plan_post_data(
         part = _part_needed(entry, part_of, early, numbers)
         if part is not None:
             early[entry.number] = part
-        if not _is_present(entry, present):
+        if not _is_present(entry, present, owners):
             (last if part is None else grouped.setdefault(part, [])).append(entry.line)
     at_once = tuple(grouped.pop(_NO_PART, ()))
     return PostData(at_once, {part: tuple(lines) for part, lines in grouped.items()}, tuple(last))
@@ -142,8 +143,22 @@ def _parts_of_tables(entries: Iterable[TocEntry], tables: Iterable[Table]) -> di
     return part_of
 
 
-def _is_present(entry: TocEntry, present: Collection[str]) -> bool:
-    return bool(present) and any(text in present for text in _beginnings(entry.told))
+def _is_present(entry: TocEntry, present: Collection[str], owners: Collection[str]) -> bool:
+    """Whether what comes before the owner is there. ``INDEX public a`` is not ``INDEX public a b``: what follows a name
+    must be an owner."""
+    return bool(present) and any(
+        text in present and entry.told[len(text) + 1 :] in owners for text in _beginnings(entry.told)
+    )
+
+
+def _owners(entries: Iterable[TocEntry], tables: Iterable[Table]) -> set[str]:
+    """Who owns anything, as a list shows it: what follows a table's whole name, and any last word."""
+    labels = {_listed(f"TABLE {table.schema_name} {table.name}") for table in tables}
+    owners: set[str] = set()
+    for entry in entries:
+        owners.add(entry.told.rpartition(" ")[2])
+        owners.update(entry.told[len(text) + 1 :] for text in _beginnings(entry.told) if text in labels)
+    return owners
 
 
 def _beginnings(told: str) -> Iterator[str]:

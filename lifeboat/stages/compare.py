@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ from lifeboat.adapters.postgres import PostgresServer, Session, conninfo, server
 from lifeboat.adapters.postgres_inventory import read_properties
 from lifeboat.adapters.sealing import CopiedTable, Copies
 from lifeboat.errors import SourceError
-from lifeboat.model.index import Database, Index, Table
+from lifeboat.model.index import Database, DatabaseProperties, Index, Table
 from lifeboat.model.statements import differences, entries_of
 from lifeboat.stages.dump import SESSION
 from lifeboat.stages.private_folder import private_folder
@@ -39,7 +39,9 @@ def compare_database(
     """Everything in which ``name`` on ``server`` is not what was backed up. Raises what reading it raises."""
     found = list(_table_differences(index, database, loader, server, name, jobs))
     with server.connect(name) as session:
-        found += _extension_differences(database, session)
+        present = read_properties(session)
+        found += _property_differences(database.properties, present)
+        found += _extension_differences(database, present.extensions)
         found += _sequences_behind(session)
         major = server_major(session)
     if major == index.server_major:
@@ -107,8 +109,18 @@ def _same_rows(
     return loader.row_sum(index.part(table.part), table) == digest.row_sum
 
 
-def _extension_differences(database: Database, session: Session) -> Iterator[Difference]:
-    present = read_properties(session).extensions
+_PROPERTIES = ("owner", "encoding", "collate", "ctype", "connection_limit", "comment", "grants", "settings")
+"""Of a database: what its users notice, and no dump of it holds."""
+
+
+def _property_differences(expected: DatabaseProperties, present: DatabaseProperties) -> Iterator[Difference]:
+    for name in _PROPERTIES:
+        wanted, found = getattr(expected, name), getattr(present, name)
+        if wanted != found:
+            yield Difference("database-property", f"{name} is {found!r}, backed up was {wanted!r}")
+
+
+def _extension_differences(database: Database, present: Mapping[str, str]) -> Iterator[Difference]:
     for extension, version in database.properties.extensions.items():
         if extension not in present:
             yield Difference("extension-missing", f"extension {extension!r} is not there")
@@ -119,11 +131,11 @@ def _extension_differences(database: Database, session: Session) -> Iterator[Dif
 
 _OWNED_SEQUENCES = """
 SELECT s.oid::regclass::text, n.nspname, c.relname, a.attname
-FROM pg_class s
+FROM pg_class s JOIN pg_sequence q ON q.seqrelid = s.oid
 JOIN pg_depend d ON d.objid = s.oid AND d.classid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')
 JOIN pg_class c ON c.oid = d.refobjid JOIN pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = d.refobjsubid
-WHERE s.relkind = 'S'
+WHERE a.atttypid IN ('int2'::regtype, 'int4'::regtype, 'int8'::regtype) AND q.seqincrement > 0 AND NOT q.seqcycle
 """
 
 
@@ -131,10 +143,10 @@ def _sequences_behind(session: Session) -> Iterator[Difference]:
     """Sequences that would give numbers which their columns hold already: the first insert would fail."""
     for sequence, schema, table, column in session.execute(_OWNED_SEQUENCES).fetchall():
         row = session.execute(
-            sql.SQL("SELECT (SELECT max({})::numeric FROM ONLY {}) > (SELECT last_value FROM {})").format(
-                sql.Identifier(str(column)),
-                sql.Identifier(str(schema), str(table)),
-                sql.SQL(str(sequence)),
+            sql.SQL(
+                "SELECT max({}) > (SELECT last_value - CASE WHEN is_called THEN 0 ELSE 1 END FROM {}) FROM ONLY {}"
+            ).format(
+                sql.Identifier(str(column)), sql.SQL(str(sequence)), sql.Identifier(str(schema), str(table))
             )
         ).fetchone()
         if row and row[0]:

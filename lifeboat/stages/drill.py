@@ -5,9 +5,12 @@ Phases are timed on the monotonic clock. What could not be measured is never gre
 
 from __future__ import annotations
 
+import subprocess
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+
+import psycopg
 
 from lifeboat import clock
 from lifeboat.adapters.loading import Loader
@@ -15,7 +18,7 @@ from lifeboat.adapters.postgres import PostgresServer
 from lifeboat.adapters.sandbox import Sandbox as OpenSandbox
 from lifeboat.adapters.sandbox import sandbox, sweep_sandboxes
 from lifeboat.adapters.target_local import LocalRestoreTarget
-from lifeboat.errors import CouldNotMeasure, LifeboatError
+from lifeboat.errors import CouldNotMeasure, DrillMissed, LifeboatError
 from lifeboat.model.catalog import Catalog
 from lifeboat.model.drill_record import (
     Comparison,
@@ -43,18 +46,27 @@ class FinishedDrill:
 def drill(
     order: DrillOrder, places: RestorePlaces, catalogs: Sequence[Catalog], loader: Loader
 ) -> FinishedDrill:
-    """Carry out a drill and judge it. Raises only when nothing could be begun, or a sandbox stays behind."""
+    """Carry out a drill and judge it; a source that fails does not stop the others.
+
+    Raises only when nothing at all came back, could be begun, or a sandbox stays behind.
+    """
     started = clock.utc_now()
     swept = tuple(sweep_sandboxes(order.root))
     drilled = Drilled()
     needed = _needed(order, catalogs)
     with sandbox(order.root, order.drill_id, needed=needed) as place:
-        try:
-            for label in order.sources or order.policy.environment(order.environment).source_labels:
+        for label in order.labels:
+            try:
                 _drill_source(order, label, places, place, loader, drilled)
-        except LifeboatError as error:
-            drilled.failures[_code(error)] += 1
-            drilled.explanations.append(str(error))
+            except (LifeboatError, psycopg.Error, OSError, subprocess.SubprocessError) as error:
+                drilled.failures[_code(error)] += 1
+                drilled.explanations.append(f"{label}: {error}")
+    if not drilled.manifests:
+        told = "\n".join(f"  {text}" for text in drilled.explanations)
+        raise DrillMissed(
+            f"Nothing of {order.environment} could be restored:\n{told}",
+            hint="Look at the store and at the identity of this host; there is no record of a drill of nothing.",
+        )
     return FinishedDrill(record_of(order, drilled, catalogs, started, clock.utc_now()), drilled, swept)
 
 
@@ -160,7 +172,7 @@ def _counted(found: Sequence[Difference]) -> tuple[CountedCode, ...]:
     return tuple(CountedCode(code=code, count=count) for code, count in sorted(counts.items()))
 
 
-def _code(error: LifeboatError) -> str:
+def _code(error: Exception) -> str:
     """``StoreUnreachable`` as ``store-unreachable``."""
     name = type(error).__name__
     return "".join(f"-{sign.lower()}" if sign.isupper() else sign for sign in name).lstrip("-")

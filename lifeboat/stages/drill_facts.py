@@ -53,6 +53,16 @@ class DrillOrder:
     jobs: int = 2
 
     @property
+    def labels(self) -> tuple[str, ...]:
+        """What is drilled, as service/source."""
+        return self.sources or self.policy.environment(self.environment).source_labels
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is all of the environment; the time for a part says nothing about the whole."""
+        return set(self.policy.environment(self.environment).source_labels) <= set(self.labels)
+
+    @property
     def root(self) -> Path:
         """Where sandboxes are made."""
         folder = self.policy.drills.folder
@@ -97,7 +107,7 @@ def record_of(
         DrillFacts(
             environment=order.environment,
             drill_id=order.drill_id,
-            drill_kind="full",
+            drill_kind="full" if order.whole else "partial",
             started_at=started,
             ended_at=ended,
             policy=order.reference,

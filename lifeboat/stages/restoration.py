@@ -70,12 +70,16 @@ def _server_item(
         )
     server = places.server(index.server_major)
     facts = look_at_target(server)
-    # The database that everybody connects to first cannot be replaced while one is connected to it.
-    all_but_postgres = [database.name for database in index.databases if database.name != "postgres"]
+    # `postgres`, where everybody connects first, is on every server, mostly empty, and cannot be replaced from within.
+    worthwhile = [
+        database.name
+        for database in index.databases
+        if database.name != "postgres" or (database.tables and not order.replace)
+    ]
     plan = plan_restore(
         manifest,
         index,
-        databases=order.databases or (all_but_postgres if order.replace else ()),
+        databases=order.databases or worthwhile,
         tables=order.tables,
         new_name=order.new_name,
         with_roles=order.with_roles,

@@ -8,6 +8,7 @@ and verified is not fetched again.
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -221,13 +222,19 @@ class _Work:
         done = subprocess.run(argv, env=self.server.environment(), capture_output=True, check=False)
         if done.returncode != 0:
             raise RestoreFailed(
-                f"pg_restore into {self.building.name!r}: {done.stderr.decode(errors='replace').strip()}",
+                f"pg_restore into {self.building.name!r}: {without_rows(done.stderr)}",
                 hint="Mend the cause and restore again: what is in is not fetched again. Or drop the database.",
             )
 
     def _options(self) -> tuple[str, ...]:
         owner = ("--no-owner", "--no-privileges", f"--role={self.plan.owner}") if self.plan.owner else ()
         return (*_RESTORE, *owner)
+
+
+def without_rows(complaints: bytes) -> str:
+    """What a program said, without the lines that quote values of rows (F50)."""
+    lines = complaints.decode(errors="replace").splitlines()
+    return "\n".join(line for line in lines if not re.match(r"(?:DETAIL|CONTEXT):", line)).strip()
 
 
 def databases_present(server: PostgresServer) -> list[str]:

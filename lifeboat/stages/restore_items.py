@@ -5,8 +5,11 @@ Each tells of itself in the plan and is brought back by itself; one that fails d
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
+
+import psycopg
 
 from lifeboat import clock
 from lifeboat.adapters.http_session import Endpoint
@@ -64,9 +67,19 @@ class ServerItem:
 
     def carry_out(self, loader: Loader, jobs: int) -> list[RestoreOutcome]:
         """Roles first; a database that fails does not stop the others."""
-        findings = tuple(restore_roles(self.plan, loader, self.server)) if self.plan.with_roles else ()
+        if self.plan.with_roles:
+            roles = attempted(self.source, "roles", self.server.label, lambda: self._roles(loader))
+            if roles.state == "failed":
+                return [roles]
         outcomes = [self._attempt(wanted, loader, jobs) for wanted in self.plan.databases]
+        findings = roles.findings if self.plan.with_roles else ()
         return [outcome.model_copy(update=_with(outcome, findings)) for outcome in outcomes]
+
+    def _roles(self, loader: Loader) -> RestoreOutcome:
+        findings = tuple(restore_roles(self.plan, loader, self.server))
+        return RestoreOutcome(
+            source=self.source, what="roles", target=self.server.label, state="restored", findings=findings
+        )
 
     def _attempt(self, wanted: DatabaseRestore, loader: Loader, jobs: int) -> RestoreOutcome:
         target = wanted.source.name if self.replace else wanted.target
@@ -193,7 +206,11 @@ def attempted(source: str, what: str, target: str, work: Callable[[], RestoreOut
     try:
         return work()
     except LifeboatError as error:
-        return RestoreOutcome(source=source, what=what, target=target, state="failed", failure=str(error))
+        failure = str(error)
+    except (psycopg.Error, OSError, subprocess.SubprocessError) as error:
+        # Such as a server that restarts in the middle. Its own words may quote rows (F50): the kind is told.
+        failure = f"{type(error).__name__}; look at the target, and restore again"
+    return RestoreOutcome(source=source, what=what, target=target, state="failed", failure=failure)
 
 
 def _with(outcome: RestoreOutcome, findings: tuple[str, ...]) -> dict[str, object]:

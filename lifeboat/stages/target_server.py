@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Final
 
 import psycopg
@@ -13,8 +17,8 @@ from lifeboat.errors import RestoreFailed
 from lifeboat.model.restore_plan import dated_name
 from lifeboat.model.restore_target import TargetFacts
 
-ATTEMPTS: Final = 5
-"""How often sessions are ended and the names exchanged, when clients come back faster than that."""
+PAUSE: Final = 0.1
+"""Seconds between two times of ending the sessions of a database that is being renamed."""
 
 
 def look_at_target(server: PostgresServer) -> TargetFacts:
@@ -53,27 +57,49 @@ def replace_database(server: PostgresServer, restored: str, target: str, moment:
     """Give ``restored`` the name ``target``; what has that name now is kept under a dated one, which is returned.
 
     Both names change in one transaction: there is no moment without a database of that name, and a crash leaves the old
-    one in place. Sessions of the old one are ended. Raises ``RestoreFailed``; then nothing changed but ended sessions.
+    one in place. Renaming lets no new session in and waits five seconds for the old ones; meanwhile those are ended.
+    Raises ``RestoreFailed``; then nothing changed but ended sessions.
     """
     kept = dated_name(target, "before", moment)
-    told = ""
-    with server.connect(application="lifeboat restore") as session:
-        for _ in range(ATTEMPTS):
-            try:
-                _end_sessions(session, target)
-                with session.transaction():
-                    _rename(session, target, kept)
-                    _rename(session, restored, target)
-                return kept
-            except psycopg.errors.ObjectInUse as error:
-                told = " ".join(str(error).split())
-            except psycopg.Error as error:
-                told = " ".join(str(error).split())
-                break
-    raise RestoreFailed(
-        f"{restored!r} is restored, but could not take the place of {target!r}: {told}",
-        hint=f"Stop what uses {target!r}, then exchange the names yourself; {target!r} is as it was.",
-    )
+    try:
+        with (
+            server.connect(application="lifeboat restore") as session,
+            _ending_sessions(server, target),
+            session.transaction(),
+        ):
+            _rename(session, target, kept)
+            _rename(session, restored, target)
+        return kept
+    except psycopg.Error as error:
+        raise RestoreFailed(
+            f"{restored!r} is restored, but could not take the place of {target!r}: {' '.join(str(error).split())}",
+            hint=f"Stop what uses {target!r}, which is as it was, and exchange the names yourself: "
+            f"{_told(target, kept)} {_told(restored, target)}",
+        ) from None
+
+
+@contextmanager
+def _ending_sessions(server: PostgresServer, database: str) -> Iterator[None]:
+    """While it lasts, every session of the database is ended, again and again, over a connection of its own."""
+    over = threading.Event()
+
+    def end_them() -> None:
+        with server.connect(application="lifeboat restore") as session:
+            while not over.wait(PAUSE):
+                _end_sessions(session, database)
+
+    with ThreadPoolExecutor(1) as pool:
+        ending = pool.submit(end_them)
+        try:
+            yield
+        finally:
+            over.set()
+        ending.result()
+
+
+def _told(name: str, new: str) -> str:
+    """The statement for a person to type."""
+    return _renaming(name, new).as_string() + ";"
 
 
 def _end_sessions(session: Session, database: str) -> None:
@@ -84,6 +110,8 @@ def _end_sessions(session: Session, database: str) -> None:
 
 
 def _rename(session: Session, name: str, new: str) -> None:
-    session.execute(
-        sql.SQL("ALTER DATABASE {} RENAME TO {}").format(sql.Identifier(name), sql.Identifier(new))
-    )
+    session.execute(_renaming(name, new))
+
+
+def _renaming(name: str, new: str) -> sql.Composed:
+    return sql.SQL("ALTER DATABASE {} RENAME TO {}").format(sql.Identifier(name), sql.Identifier(new))

@@ -116,6 +116,22 @@ def test_damaged_part_is_red_and_says_so(dock: Dock) -> None:
     assert dock.nothing_is_left()
 
 
+def test_missing_index_is_red_and_does_not_stop_the_other_source(dock: Dock) -> None:
+    index = next(path for path in dock.store.glob("main-databases-*.index.age"))
+    hidden = index.with_name("hidden")
+    index.rename(hidden)
+    try:
+        with pytest.raises(DrillMissed, match="store-object-missing") as caught:
+            drill("demo", policy=dock.policy)
+        with pytest.raises(DrillMissed, match="Nothing of demo could be restored"):
+            drill("demo", ["main/databases"], policy=dock.policy)
+    finally:
+        hidden.rename(index)
+    assert caught.value.record
+    assert [backup.source for backup in caught.value.record.backups] == ["documents"]
+    assert dock.nothing_is_left()
+
+
 @pytest.mark.parametrize(
     ("mischief", "code"),
     [
@@ -123,6 +139,7 @@ def test_damaged_part_is_red_and_says_so(dock: Dock) -> None:
         ("UPDATE orders SET note = 'x' WHERE id = 7", "table-content"),
         ("ALTER TABLE orders DROP CONSTRAINT orders_pkey", "schema-missing"),
         ("CREATE VIEW v AS SELECT 1", "schema-additional"),
+        ("COMMENT ON DATABASE CURRENT_NAME IS 'x'", "database-property"),
         ("ALTER TABLE orders ADD COLUMN s serial; SELECT setval('orders_s_seq', 1)", "sequence-behind"),
     ],
 )
@@ -140,7 +157,7 @@ def test_restored_data_that_is_not_what_was_saved_is_red(
         done = original(plan, wanted, loader, server, **more)  # type: ignore[arg-type]
         if done.name == "shop":
             with server.connect(done.target) as session:  # type: ignore[attr-defined]
-                session.execute(mischief)
+                session.execute(mischief.replace("CURRENT_NAME", f'"{done.target}"'))  # type: ignore[arg-type]
         return done
 
     monkeypatch.setattr(restore_items, "restore_database", restore_database)
@@ -171,7 +188,7 @@ def test_rows_in_another_order_are_equal(dock: Dock, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(restore_items, "restore_database", restore_database)
 
-    assert drill("demo", ["main/databases"], policy=dock.policy).verdict is Verdict.MET
+    assert drill("demo", policy=dock.policy).verdict is Verdict.MET
 
 
 def test_file_that_changed_after_the_restore_is_red(dock: Dock, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -195,12 +212,20 @@ def test_file_that_changed_after_the_restore_is_red(dock: Dock, monkeypatch: pyt
 def test_sandbox_of_a_drill_that_died_is_destroyed_by_the_next(dock: Dock) -> None:
     dead = dock.sandboxes / "drill-20261101T000000Z-dead"
     dead.mkdir(parents=True)
-    (dead / "owner.lock").touch()
+    (dead / "drill.lock").touch()
     (dead / "restored rows").write_text("what production holds")
 
-    drill("demo", ["main/documents"], policy=dock.policy)
+    drill("demo", policy=dock.policy)
 
     assert dock.nothing_is_left()
+
+
+def test_drill_of_some_sources_says_nothing_about_the_whole(dock: Dock) -> None:
+    with pytest.raises(CouldNotMeasure, match="a sample") as caught:
+        drill("demo", ["main/documents"], policy=dock.policy)
+
+    assert caught.value.record
+    assert (caught.value.record.drill_kind, caught.value.record.verdict) == ("partial", Verdict.UNMEASURED)
 
 
 def test_incident_before_the_data_or_in_the_future_measures_nothing(dock: Dock) -> None:
@@ -223,18 +248,18 @@ def test_command_tells_ci_by_exit_code_json_and_junit(
     dock: Dock, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     report = tmp_path / "drill.xml"
-    command = ["drill", "demo", "main/documents", "--policy", dock.policy, "--junit", str(report), "--json"]
+    command = ["drill", "demo", "--policy", dock.policy, "--junit", str(report), "--json"]
     capsys.readouterr()
 
     assert run(command) == 0
 
     assert json.loads(capsys.readouterr().out)["verdict"] == "met"
     suite = ElementTree.fromstring(report.read_bytes())
-    assert suite.get("tests") == "3"
+    assert suite.get("tests") == "4"
     assert not suite.findall(".//failure") and not suite.findall(".//error")
     assert run([*command, "--incident", "2020-01-01T00:00"]) == 2
     assert ElementTree.fromstring(report.read_bytes()).findall(".//error")
     policy = dock.harbour.folder / "hasty.yaml"
     policy.write_text(Path(dock.policy).read_text().replace("rto: 4h", "rto: 1m"))
-    assert run([*command[:3], "--policy", str(policy), "--junit", str(report)]) == 1
+    assert run([*command[:2], "--policy", str(policy), "--junit", str(report)]) == 1
     assert "RTO" in str(ElementTree.fromstring(report.read_bytes()).find(".//failure").get("message"))  # type: ignore[union-attr]

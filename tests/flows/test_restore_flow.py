@@ -101,11 +101,11 @@ def test_whole_environment_comes_back_from_one_run(port: Port, tmp_path: Path) -
     outcomes = restore("demo", server=SERVER, folder=str(tmp_path / "back"), policy=port.policy)
 
     restored = {outcome.what: outcome for outcome in outcomes}
-    assert set(restored) == {"shop", "postgres", "files"}
+    assert set(restored) == {"shop", "files"}
     assert all(outcome.state == "restored" for outcome in outcomes)
     assert port.dump(restored["shop"].target) == port.dump("shop")
     assert (tmp_path / "back" / "main-documents" / "letter.txt").read_text() == "Dear customer"
-    port.drop(restored["shop"].target, restored["postgres"].target)
+    port.drop(restored["shop"].target)
 
 
 def test_dry_run_shows_the_plan_and_makes_nothing(port: Port, tmp_path: Path) -> None:
@@ -276,13 +276,13 @@ def test_one_object_that_fails_does_not_stop_the_others_and_the_run_is_red(
     sound = part.read_bytes()
     part.write_bytes(sound[:-1] + bytes([sound[-1] ^ 1]))
     try:
-        with pytest.raises(RestoreFailed, match="1 of 3 objects were not restored") as caught:
+        with pytest.raises(RestoreFailed, match="1 of 2 objects were not restored") as caught:
             restore("demo", server=SERVER, folder=str(tmp_path / "back"), policy=port.policy)
     finally:
         part.write_bytes(sound)
 
     states = {outcome.what: outcome.state for outcome in caught.value.outcomes}
-    assert states == {"shop": "failed", "postgres": "restored", "files": "restored"}
+    assert states == {"shop": "failed", "files": "restored"}
     assert "is not what was signed" in str(caught.value)
     port.drop(*(name for name in port.databases() if "-restored-" in name))
 
@@ -340,4 +340,4 @@ def test_restore_without_any_prefect_server_brings_everything_back(port: Port, t
     assert port.dump(restored["shop"]["target"]) == port.dump("shop")
     assert (tmp_path / "back" / "main-documents" / "letter.txt").read_text() == "Dear customer"
     assert not list((tmp_path / "prefect").glob("*.db"))
-    port.drop(restored["shop"]["target"], restored["postgres"]["target"])
+    port.drop(restored["shop"]["target"])

@@ -117,3 +117,19 @@ def test_line_break_in_a_name_is_a_space_in_a_list() -> None:
     text = "5; 1259 2 TABLE public two lines postgres\n6; 1259 3 INDEX public i postgres\n;\tdepends on: 5\n"
     planned = plan_post_data(parse_toc(text), parse_toc(text)[1:], [table("public", "two\nlines", 4)])
     assert numbers(planned.after_part[4]) == [6]
+
+
+def test_name_that_begins_like_one_that_is_there_is_still_made() -> None:
+    text = "9; 1259 1 INDEX public x y z postgres\n;\tdepends on: 221\n"
+    listing = TABLES + POST_DATA + text
+    planned = plan_post_data(
+        parse_toc(listing), parse_toc(POST_DATA + text), LOADED, present={"INDEX public x y"}
+    )
+    assert numbers(planned.after_part[7]) == [2439, 9]
+
+
+def test_owner_of_several_words_is_no_part_of_a_name() -> None:
+    listing = (TABLES + POST_DATA).replace(" postgres", " the captain")
+    post = parse_toc(POST_DATA.replace(" postgres", " the captain"))
+    planned = plan_post_data(parse_toc(listing), post, LOADED, present={"INDEX public x y"})
+    assert numbers(planned.after_part[7]) == [2439]
