@@ -91,10 +91,12 @@ def carry_out_with_prefect(
     point = {"backup": manifests[0].backup_id} if len(manifests) == 1 else {}
     if len(manifests) > 1 and len(runs) == 1:
         point = {"run": runs.pop()}
+    # Of several runs: no backup that is younger than these.
+    at = order.point.at or max(manifest.data_timestamp for manifest in manifests)
     with prefect_errors():
         state = flow(
             order.environment, list(order.sources), **asdict(targets),
-            **point, at=order.point.at if not point else None, newest_of_each=order.newest_of_each and not point,
+            **point, at=None if point else at,
             databases=list(order.databases), tables=list(order.tables), paths=list(order.paths),
             new_name=order.new_name, replace=order.replace, with_roles=order.with_roles, owner=order.owner,
             into_used=order.into_used,

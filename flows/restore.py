@@ -91,12 +91,12 @@ def restore(
     text = show_plan(order, planned, wanted)
     if dry_run:
         return []
-    wait_for_approval(wanted, approval, text)
+    approved = wait_for_approval(wanted, approval, text)
     with (
         ProgressBoard(f"restore {environment}") as board,
         loader_aboard(destination.places, rules.environment(environment), board.note) as loader,
     ):
         outcomes = [outcome for item in items for outcome in carry_out(item, loader, jobs)]
-    report(environment, outcomes)
+    report(environment, outcomes, approved)
     raise_if_failed(outcomes)
     return outcomes

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from prefect import pause_flow_run, task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
@@ -49,18 +49,19 @@ def show_plan(order: RestoreOrder, planned: Sequence[PlannedObject], approval: s
     return text
 
 
-def wait_for_approval(wanted: str, given: str, plan_text: str) -> None:
+def wait_for_approval(wanted: str, given: str, plan_text: str) -> Approval:
     """Pause the run until a person typed ``wanted``, unless it was given with the run. Raises ``RestoreRefused`` when
     something else was typed; nothing was made then."""
-    typed = given
+    approval = Approval(typed=given)
     if wanted and not given:
         form = Approval.with_initial_data(description=plan_text)
-        typed = pause_flow_run(wait_for_input=form, timeout=APPROVAL_LIMIT).typed
-    if wanted and typed != wanted:
+        approval = pause_flow_run(wait_for_input=form, timeout=APPROVAL_LIMIT)
+    if wanted and approval.typed != wanted:
         raise RestoreRefused(
-            f"{typed!r} was typed to approve, and {wanted!r} was asked for.",
+            f"{approval.typed!r} was typed to approve, and {wanted!r} was asked for.",
             hint="Nothing was restored or changed. Start the restore again.",
         )
+    return approval
 
 
 @task(name="restore", task_run_name="restore {item.source}", **ONCE)
@@ -70,8 +71,8 @@ def carry_out(item: Item, loader: Loader, jobs: int) -> list[RestoreOutcome]:
 
 
 @task(name="report restore", **ONCE)
-def report(environment: str, outcomes: Sequence[RestoreOutcome]) -> None:
-    """A table of what came back, and of what did not."""
+def report(environment: str, outcomes: Sequence[RestoreOutcome], approval: Approval) -> None:
+    """A table of what came back, and of what did not; who let it go on, and why (P3)."""
     create_table_artifact(
         key=f"restore-{environment}",
         table=[
@@ -87,8 +88,14 @@ def report(environment: str, outcomes: Sequence[RestoreOutcome]) -> None:
             }
             for done in outcomes
         ],
-        description="Every part verified against its signed manifest, every table against its digest.",
+        description=" ".join(_told(approval)),
     )
+
+
+def _told(approval: Approval) -> Iterator[str]:
+    yield "What is restored was verified: parts against signed manifests, tables and files against digests."
+    if approval.typed:
+        yield f"Approved by {approval.who or 'whoever started it'}: {approval.why or 'no reason was given'}."
 
 
 def raise_if_failed(outcomes: Sequence[RestoreOutcome]) -> None:

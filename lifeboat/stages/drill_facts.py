@@ -41,7 +41,7 @@ PERIOD = dt.timedelta(days=30)
 
 @dataclass(frozen=True)
 class DrillOrder:
-    """``point`` is what is drilled: the newest run with a good backup of every source when it is empty."""
+    """``point`` is what is drilled: each source's newest good backup when it is empty."""
 
     policy: Policy
     reference: PolicyReference

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.folders import let_through
 from support.postgres import MAJORS, dump_text
 from support.sailing import Ship
 from support.servers import FixedPassword
@@ -23,7 +24,7 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     folder = tmp_path_factory.mktemp("carried")
-    folder.chmod(0o755)
+    let_through(folder)
     with Cluster(folder / "postgres", MAJORS[-1], settings={"fsync": "off"}) as cluster:
         yield cluster
 

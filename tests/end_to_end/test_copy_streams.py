@@ -17,6 +17,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from support.folders import let_through
 from support.harbour import NEWEST, Harbour, run
 from support.postgres import MAJORS
 from support.servers import FixedPassword
@@ -194,8 +195,7 @@ def shop(clean_harbour: Harbour) -> PostgresServer:
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """``ca.pem``, ``other.pem`` (an authority that signed nothing), ``server.pem`` and ``server.key`` for localhost."""
     folder = tmp_path_factory.mktemp("certificates")
-    folder.parent.chmod(0o755)
-    folder.chmod(0o755)
+    let_through(folder)
     authority, authority_key = _certificate("authority", None, None)
     (folder / "ca.pem").write_bytes(authority.public_bytes(serialization.Encoding.PEM))
     (folder / "other.pem").write_bytes(

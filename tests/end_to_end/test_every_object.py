@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from support.every_object import of, properties, roles, three_databases
+from support.folders import let_through
 from support.harbour import Harbour, make_ship, run
 from support.postgres import MAJORS, dump_text
 from support.servers import FixedPassword
@@ -70,8 +71,7 @@ def test_a_child_table_with_columns_in_another_order_keeps_its_rows(
 def test_rows_of_an_extensions_configuration_table_come_back(clean_harbour: Harbour, tmp_path: Path) -> None:
     share = tmp_path / "share"
     (share / "extension").mkdir(parents=True)
-    for folder in (tmp_path.parent.parent, tmp_path.parent, tmp_path):
-        folder.chmod(0o755)  # the server runs as another user
+    let_through(tmp_path)  # the server runs as another user
     (share / "extension" / "own.control").write_text("default_version = '1'\nrelocatable = true\n")
     (share / "extension" / "own--1.sql").write_text(
         """CREATE TABLE own_config (key text, value text);

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from support.folders import let_through
 from support.postgres import MAJORS, dump_text
 from support.sailing import Ship
 from support.servers import FixedPassword
@@ -76,8 +77,7 @@ SELECT lo_from_bytea(0, 'large object');
 @pytest.fixture(scope="module")
 def ship(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ship]:
     folder = tmp_path_factory.mktemp("kill")
-    folder.parent.chmod(0o755)
-    folder.chmod(0o755)
+    let_through(folder)
     (folder / "store").mkdir()
     with Cluster(folder / "postgres", MAJORS[-1], settings={"fsync": "off"}) as cluster:
         server = FixedPassword.of(cluster)

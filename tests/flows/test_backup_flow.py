@@ -80,14 +80,14 @@ def harbour(prefect_server: None, tmp_path_factory: pytest.TempPathFactory) -> I
         os.environ["LIFEBOAT_IDENTITY_FILE"] = str(identity)
         PostgresServer(
             host="127.0.0.1", port=cluster.port, user="postgres", password=CANARY, tls_mode="disable"
-        ).save("demo-main-databases")
+        ).save("demo-main-databases", overwrite=True)
         store = LocalStore(folder=str(folder / "store"))
-        store.save("demo")
-        Recipients(recipients=[keys.recipient, escrow.recipient]).save("demo")
-        SigningKey(private_key=signing.private_pem).save("demo")
+        store.save("demo", overwrite=True)
+        Recipients(recipients=[keys.recipient, escrow.recipient]).save("demo", overwrite=True)
+        SigningKey(private_key=signing.private_pem).save("demo", overwrite=True)
         public_keys = SigningPublicKeys(public_keys=[signing.public_pem])
-        public_keys.save("demo")
-        IndexIdentity(identity=index.identity).save("demo")
+        public_keys.save("demo", overwrite=True)
+        IndexIdentity(identity=index.identity).save("demo", overwrite=True)
         yield Harbour(cluster, store, str(policy), folder, public_keys)
         del os.environ["LIFEBOAT_IDENTITY_FILE"]
 

@@ -447,7 +447,12 @@ def example(tmp_path: Path) -> str:
 @pytest.fixture
 def clean_server(prefect_server: None) -> Iterator[None]:
     """No block of ours is left from, or for, another test."""
+    _remove_blocks()
     yield
+    _remove_blocks()
+
+
+def _remove_blocks() -> None:
     with get_client(sync_client=True) as client:
         for document in client._client.post("/block_documents/filter", json={}).json():
             if document["block_type"]["slug"] in KINDS:

@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 import psutil
 import pytest
 from support.anchorage import Anchorage, anchorage
+from support.folders import let_through
 from support.postgres import MAJORS
 
 from cli.main import run
@@ -68,8 +69,7 @@ class Dock:
 @pytest.fixture(scope="module")
 def dock(prefect_server: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dock]:
     folder = tmp_path_factory.mktemp("dock")
-    for above in (folder, *folder.parents[:2]):
-        above.chmod(0o755)  # PostgreSQL's own user must get through to its sandbox
+    let_through(folder)  # PostgreSQL's own user must get to its sandbox
     with anchorage(folder, rows=5000) as harbour, pytest.MonkeyPatch.context() as patch:
         harbour.register()
         write_private(folder / "identity", harbour.ship.operations.identity + "\n")

@@ -30,6 +30,7 @@ from flows.restore import restore
 from lifeboat import clock
 from lifeboat.adapters.postgres import PostgresServer as Server
 from lifeboat.errors import ConfigurationError, RestoreFailed, RestoreRefused
+from lifeboat.model.runbook_text import cell
 from lifeboat.stages.keygen import write_private
 
 pytestmark = [
@@ -118,7 +119,7 @@ def test_dry_run_shows_the_plan_and_makes_nothing(port: Port, tmp_path: Path) ->
     assert port.databases() == before
     assert not (tmp_path / "back").exists()
     page = artifact("restore-plan-demo").data
-    assert "shop-restored-" in page and str(tmp_path / "back") in page
+    assert "shop-restored-" in page and cell(str(tmp_path / "back")) in page
     assert "1 files, 13 B" in page
 
 
@@ -179,6 +180,7 @@ def test_run_waits_for_a_person_to_type_the_name_of_what_is_replaced(port: Port)
     approver.join(10)
     assert len(found) == 1
     assert outcome.target == "shop"
+    assert "Approved by a test: to see it." in artifact("restore-demo").description
     port.drop(*(name for name in port.databases() if name.startswith("shop-before-")))
 
 

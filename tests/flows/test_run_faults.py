@@ -123,7 +123,7 @@ def test_a_line_that_stays_dead_turns_the_run_red_at_its_limit_and_commits_nothi
     with pytest.raises(SourceError, match="not finished within the limit of 3 s"):
         backup_environment("demo", policy=sftp_policy(nas, source="3s", stall="1s"))
 
-    assert watch.seconds() < 20
+    assert watch.seconds() < 60
     assert nas.committed() == committed
     assert before.items() <= nas.digests().items()
     nas.register()
