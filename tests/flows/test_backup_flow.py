@@ -17,6 +17,7 @@ import pytest
 import yaml
 from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL, PREFECT_HOME
+from support.anchorage import forget_heads
 from support.policies import demo_text
 from support.postgres import MAJORS, dump_text
 
@@ -78,6 +79,7 @@ def harbour(prefect_server: None, tmp_path_factory: pytest.TempPathFactory) -> I
         identity = folder / "identity"
         write_private(identity, keys.identity)
         os.environ["LIFEBOAT_IDENTITY_FILE"] = str(identity)
+        forget_heads()
         PostgresServer(
             host="127.0.0.1", port=cluster.port, user="postgres", password=CANARY, tls_mode="disable"
         ).save("demo-main-databases", overwrite=True)

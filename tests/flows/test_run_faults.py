@@ -144,7 +144,7 @@ def test_a_store_too_slow_for_its_window_turns_the_run_red_at_its_limit(
         backup_environment("demo", policy=sftp_policy(nas, source="4s", stall="3s"))
 
     assert "The store is too slow for its window" in str(caught.value)
-    assert watch.seconds() < 25
+    assert watch.seconds() < 60
     assert nas.committed() == committed
     assert before.items() <= nas.digests().items()
     nas.register()

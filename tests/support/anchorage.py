@@ -69,9 +69,7 @@ class Anchorage:
 
         With ports, runs go through the proxies there, while this test still takes the direct way.
         """
-        # What another environment of that name left behind would say that this store was rolled back (F30).
-        for source in ("databases", "documents", "logs"):
-            Variable.unset(f"lifeboat-head-demo-main-{source}")
+        forget_heads()
         PostgresServer(
             host="127.0.0.1",
             port=server_port or self.cluster.port,
@@ -127,6 +125,12 @@ class Anchorage:
         ) and not limit.passed():
             clock.sleep(0.1)
         return left
+
+
+def forget_heads() -> None:
+    """What another environment of that name left behind would say that this store was rolled back (F30)."""
+    for source in ("databases", "documents", "logs"):
+        Variable.unset(f"lifeboat-head-demo-main-{source}")
 
 
 @contextlib.contextmanager
