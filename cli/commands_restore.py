@@ -211,7 +211,10 @@ def _order(
 
 def _agreed(planned: Sequence[PlannedObject], wanted: str, given: str, *, yes: bool) -> str:
     """What was typed to approve; raises unless a person agreed. Whoever is not there cannot agree."""
+    from lifeboat.model.restore_outcome import refuse_other_approval
+
     if wanted and given:
+        refuse_other_approval(wanted, given)
         return given
     if not wanted and yes:
         return ""

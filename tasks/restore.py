@@ -10,8 +10,8 @@ from prefect.input import RunInput
 from pydantic import Field
 
 from lifeboat.adapters.loading import Loader
-from lifeboat.errors import RestoreFailed, RestoreRefused
-from lifeboat.model.restore_outcome import PlannedObject, RestoreOutcome, plan_markdown
+from lifeboat.errors import RestoreFailed
+from lifeboat.model.restore_outcome import PlannedObject, RestoreOutcome, plan_markdown, refuse_other_approval
 from lifeboat.stages.restoration import plan_restoration
 from lifeboat.stages.restore_items import Item
 from lifeboat.stages.restore_order import RestoreOrder, RestorePlaces
@@ -56,11 +56,7 @@ def wait_for_approval(wanted: str, given: str, plan_text: str) -> Approval:
     if wanted and not given:
         form = Approval.with_initial_data(description=plan_text)
         approval = pause_flow_run(wait_for_input=form, timeout=APPROVAL_LIMIT)
-    if wanted and approval.typed != wanted:
-        raise RestoreRefused(
-            f"{approval.typed!r} was typed to approve, and {wanted!r} was asked for.",
-            hint="Nothing was restored or changed. Start the restore again.",
-        )
+    refuse_other_approval(wanted, approval.typed)
     return approval
 
 

@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Sequence
 from typing import Literal
 
+from lifeboat.errors import RestoreRefused
 from lifeboat.model.manifest import Value
 from lifeboat.model.outcome import human_bytes
 from lifeboat.model.runbook_text import cell, code
@@ -54,6 +55,15 @@ def approval_wanted(planned: Sequence[PlannedObject], environment: str, target_e
     if len(live) == 1:
         return live[0]
     return target_environment if live or target_environment != environment else ""
+
+
+def refuse_other_approval(wanted: str, typed: str) -> None:
+    """Raise ``RestoreRefused`` unless what was typed is what the plan asks for; nothing has been made then."""
+    if wanted and typed != wanted:
+        raise RestoreRefused(
+            f"{typed!r} was typed to approve, and {wanted!r} was asked for.",
+            hint="Nothing was restored or changed. Start the restore again.",
+        )
 
 
 def plan_markdown(

@@ -305,36 +305,34 @@ def blocks_file(port: Port, path: Path) -> Path:
     return path
 
 
-def test_restore_without_any_prefect_server_brings_everything_back(port: Port, tmp_path: Path) -> None:
-    """No server answers: the address is one where nobody listens, and the home of Prefect is empty."""
+def direct(port: Port, folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
+    """The command on a host where no server answers: the address is one where nobody listens, Prefect's home is empty."""
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")},
         "PREFECT_API_URL": "http://127.0.0.1:9/api",
-        "PREFECT_HOME": str(tmp_path / "prefect"),
+        "PREFECT_HOME": str(folder / "prefect"),
         "PORT_PASSWORD": port.server.password(),
     }
-    command = [
-        sys.executable,
-        "-m",
-        "cli.main",
-        "restore",
-        "demo",
-        "--target",
-        SERVER,
-        "--to",
-        str(tmp_path / "back"),
-    ]
-    command += [
-        "--direct",
-        "--blocks",
-        str(blocks_file(port, tmp_path / "blocks.yaml")),
-        "--policy",
-        port.policy,
-    ]
+    blocks = str(blocks_file(port, folder / "blocks.yaml"))
+    command = [sys.executable, "-m", "cli.main", "restore", "demo", *more, "--target", SERVER]
+    command += ["--direct", "--blocks", blocks, "--policy", port.policy, "--json"]
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
 
-    done = subprocess.run(
-        [*command, "--yes", "--json"], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+
+def test_wrong_approval_replaces_nothing_without_a_server_either(port: Port, tmp_path: Path) -> None:
+    before = port.databases()
+
+    done = direct(
+        port, tmp_path, "main/databases", "--database", "shop", "--replace", "--approve", "another", "--yes"
     )
+
+    assert done.returncode == RestoreRefused.exit_code
+    assert "'shop' was asked for" in json.loads(done.stdout)["error"]["message"]
+    assert port.databases() == before
+
+
+def test_restore_without_any_prefect_server_brings_everything_back(port: Port, tmp_path: Path) -> None:
+    done = direct(port, tmp_path, "--to", str(tmp_path / "back"), "--yes")
 
     assert done.returncode == 0, done.stderr + done.stdout
     restored = {outcome["what"]: outcome for outcome in json.loads(done.stdout)["restored"]}
