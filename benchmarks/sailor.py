@@ -27,6 +27,7 @@ from lifeboat.model.signed import Signer, TrustedKeys
 from lifeboat.stages import restore
 from lifeboat.stages.direct import take_backup
 from lifeboat.stages.fetch import fetch_index, read_catalog
+from lifeboat.stages.target_server import look_at_target
 from lifeboat.stages.voyage import Keys, ServerVoyage, new_run_id
 
 ENVIRONMENT, SERVICE, SOURCE = "demo", "main", "databases"
@@ -123,7 +124,7 @@ def bring_back(orders: Orders) -> dict[str, float]:
     catalog = read_catalog(orders.target, ENVIRONMENT, f"{SERVICE}-{SOURCE}", orders.trusted)
     manifest = choose(catalog).manifest
     index = fetch_index(orders.target, manifest, [orders.identity])
-    plan = plan_restore(manifest, index, present=restore.databases_present(orders.server))
+    plan = plan_restore(manifest, index, present=look_at_target(orders.server).databases)
     with Crew() as crew:
         deadline = clock.Deadline.after(TIME_LIMIT)
         loader = Loader(store=orders.target, identities=(orders.identity,), crew=crew, deadline=deadline)

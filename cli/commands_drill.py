@@ -10,7 +10,7 @@ import typer
 
 from cli.commands_restore import parse_moment
 from cli.options import DEFAULT_POLICY, AsJson, EnvironmentName, PolicyName, split_source
-from cli.output import Output, table
+from cli.output import Output, line
 from lifeboat.errors import CouldNotMeasure, DrillMissed
 
 if TYPE_CHECKING:
@@ -22,7 +22,9 @@ def drill(
     sources: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[SERVICE/SOURCE]...", help="What to drill; all of it when left out.", show_default=False
+            metavar="[SERVICE/SOURCE]...",
+            help="What to drill: all of it when left out; some measure no RTO.",
+            show_default=False,
         ),
     ] = None,
     run: Annotated[
@@ -67,7 +69,7 @@ def drill(
         junit.write_bytes(_junit(record))
     output = Output(as_json)
     if not as_json:
-        output.result(None, table(["drill"], [(drill_page(record, (), ()),)]))
+        output.result(None, line(drill_page(record, (), ())))
     if isinstance(result, Exception):
         raise result
     if as_json:

@@ -148,8 +148,13 @@ def _holding(index: Index) -> Holding:
 def _database_change(name: str, before: Database | None, after: Database | None) -> DatabaseChange | None:
     if before is None or after is None:
         return DatabaseChange(name, Change.ADDED if before is None else Change.GONE)
-    properties = _differing(_properties(before.properties), _properties(after.properties))
+    properties = property_changes(before.properties, after.properties)
     return DatabaseChange(name, Change.CHANGED, properties) if properties else None
+
+
+def property_changes(before: DatabaseProperties, after: DatabaseProperties) -> tuple[PropertyChange, ...]:
+    """What differs of a database as a whole: owner, encoding, locale, settings, privileges, extensions."""
+    return _differing(_properties(before), _properties(after))
 
 
 def _table_changes(name: str, before: Database | None, after: Database | None) -> list[TableChange]:

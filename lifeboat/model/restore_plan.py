@@ -26,7 +26,14 @@ class DatabaseRestore:
 
     @property
     def parts(self) -> tuple[int, ...]:
+        """Those that hold rows of its tables, by number."""
         return tuple(sorted({table.part for table in self.tables}))
+
+    @property
+    def fetched_parts(self) -> tuple[int, ...]:
+        """All that are read from the store for it, by number."""
+        rest = () if self.partial else (self.source.rest_part,)
+        return (self.source.schema_part, *self.parts, *rest)
 
 
 @dataclass(frozen=True)
@@ -42,11 +49,7 @@ class RestorePlan:
 
     @property
     def parts(self) -> tuple[IndexPart, ...]:
-        numbers = {number for database in self.databases for number in database.parts}
-        for database in self.databases:
-            numbers.add(database.source.schema_part)
-            if not database.partial:
-                numbers.add(database.source.rest_part)
+        numbers = {number for database in self.databases for number in database.fetched_parts}
         if self.with_roles:
             numbers.add(self.index.globals_part)
         return tuple(part for part in self.index.parts if part.number in numbers)

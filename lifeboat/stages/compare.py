@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +16,12 @@ from lifeboat.adapters.postgres import PostgresServer, Session, conninfo, server
 from lifeboat.adapters.postgres_inventory import read_properties
 from lifeboat.adapters.sealing import CopiedTable, Copies
 from lifeboat.errors import SourceError
+from lifeboat.model.backup_diff import property_changes
 from lifeboat.model.index import Database, DatabaseProperties, Index, Table
 from lifeboat.model.statements import differences, entries_of
 from lifeboat.stages.dump import SESSION
 from lifeboat.stages.private_folder import private_folder
+from lifeboat.stages.restore import without_rows
 
 BATCH = 64 * 2**20
 """Bytes of COPY text that one child reads for one answer."""
@@ -41,7 +43,6 @@ def compare_database(
     with server.connect(name) as session:
         present = read_properties(session)
         found += _property_differences(database.properties, present)
-        found += _extension_differences(database, present.extensions)
         found += _sequences_behind(session)
         major = server_major(session)
     if major == index.server_major:
@@ -109,24 +110,12 @@ def _same_rows(
     return loader.row_sum(index.part(table.part), table) == digest.row_sum
 
 
-_PROPERTIES = ("owner", "encoding", "collate", "ctype", "connection_limit", "comment", "grants", "settings")
-"""Of a database: what its users notice, and no dump of it holds."""
-
-
 def _property_differences(expected: DatabaseProperties, present: DatabaseProperties) -> Iterator[Difference]:
-    for name in _PROPERTIES:
-        wanted, found = getattr(expected, name), getattr(present, name)
-        if wanted != found:
-            yield Difference("database-property", f"{name} is {found!r}, backed up was {wanted!r}")
-
-
-def _extension_differences(database: Database, present: Mapping[str, str]) -> Iterator[Difference]:
-    for extension, version in database.properties.extensions.items():
-        if extension not in present:
-            yield Difference("extension-missing", f"extension {extension!r} is not there")
-        elif present[extension] != version:
-            told = f"extension {extension!r} is {present[extension]}, backed up was {version}"
-            yield Difference("extension-version", told)
+    for change in property_changes(expected, present):
+        if change.name == "collation version":
+            continue  # of this host's libraries
+        code = "extension" if change.name.startswith("extension ") else "database-property"
+        yield Difference(code, f"{change.name} is {change.after}, backed up was {change.before}")
 
 
 _OWNED_SEQUENCES = """
@@ -190,5 +179,5 @@ def _dump_schema(server: PostgresServer, major: int, name: str, path: Path) -> N
 def _run(argv: Sequence[str], server: PostgresServer) -> bytes:
     done = subprocess.run(argv, env=server.environment(), capture_output=True, check=False)
     if done.returncode != 0:
-        raise SourceError(f"{Path(argv[0]).name}: {done.stderr.decode(errors='replace').strip()}")
+        raise SourceError(f"{Path(argv[0]).name}: {without_rows(done.stderr)}")
     return done.stdout

@@ -5,12 +5,10 @@ Phases are timed on the monotonic clock. What could not be measured is never gre
 
 from __future__ import annotations
 
-import subprocess
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-
-import psycopg
 
 from lifeboat import clock
 from lifeboat.adapters.loading import Loader
@@ -18,7 +16,7 @@ from lifeboat.adapters.postgres import PostgresServer
 from lifeboat.adapters.sandbox import Sandbox as OpenSandbox
 from lifeboat.adapters.sandbox import sandbox, sweep_sandboxes
 from lifeboat.adapters.target_local import LocalRestoreTarget
-from lifeboat.errors import CouldNotMeasure, DrillMissed, LifeboatError
+from lifeboat.errors import CouldNotMeasure, DrillMissed
 from lifeboat.model.catalog import Catalog
 from lifeboat.model.drill_record import (
     Comparison,
@@ -30,7 +28,7 @@ from lifeboat.model.phases import PhaseName
 from lifeboat.stages.compare import Difference, compare_database
 from lifeboat.stages.drill_facts import Drilled, DrillOrder, record_of
 from lifeboat.stages.restoration import plan_restoration
-from lifeboat.stages.restore_items import ServerItem, TreeItem
+from lifeboat.stages.restore_items import FAILURES, ServerItem, TreeItem, told_failure
 from lifeboat.stages.restore_order import RestoreOrder, RestorePlaces
 from lifeboat.stages.verify_tree import verify_tree
 
@@ -58,9 +56,9 @@ def drill(
         for label in order.labels:
             try:
                 _drill_source(order, label, places, place, loader, drilled)
-            except (LifeboatError, psycopg.Error, OSError, subprocess.SubprocessError) as error:
+            except FAILURES as error:
                 drilled.failures[_code(error)] += 1
-                drilled.explanations.append(f"{label}: {error}")
+                drilled.explanations.append(f"{label}: {told_failure(error)}")
     if not drilled.manifests:
         told = "\n".join(f"  {text}" for text in drilled.explanations)
         raise DrillMissed(
@@ -174,5 +172,4 @@ def _counted(found: Sequence[Difference]) -> tuple[CountedCode, ...]:
 
 def _code(error: Exception) -> str:
     """``StoreUnreachable`` as ``store-unreachable``."""
-    name = type(error).__name__
-    return "".join(f"-{sign.lower()}" if sign.isupper() else sign for sign in name).lstrip("-")
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", type(error).__name__).lower()

@@ -6,13 +6,13 @@ import datetime as dt
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
 from lifeboat import clock
-from lifeboat.errors import CouldNotMeasure
+from lifeboat.errors import CouldNotMeasure, StoreObjectExists
 from lifeboat.model.catalog import Catalog
 from lifeboat.model.drill_record import (
     Comparison,
@@ -198,9 +198,10 @@ def _worst(catalogs: Sequence[Catalog], now: dt.datetime) -> WorstLoss | None:
 
 
 def publish_record(record: DrillRecord, signer: Signer, places: RestorePlaces) -> None:
-    """Sign the record, put it on the store, and read it back over a new connection. Raises the store's errors."""
+    """Sign the record, put it on the store, and read it back over a new connection. May be repeated: what a lost
+    connection left there is ours, or does not read back. Raises ``CouldNotMeasure`` and the store's errors."""
     raw = signer.sign(record.model_dump(mode="json"))
-    with places.store.connect() as store:
+    with places.store.connect() as store, suppress(StoreObjectExists):
         store.create_new(record.file_name, [raw])
     with places.store.connect() as store:
         if read_whole(store, record.file_name) != raw:

@@ -235,9 +235,3 @@ def without_rows(complaints: bytes) -> str:
     """What a program said, without the lines that quote values of rows (F50)."""
     lines = complaints.decode(errors="replace").splitlines()
     return "\n".join(line for line in lines if not re.match(r"(?:DETAIL|CONTEXT):", line)).strip()
-
-
-def databases_present(server: PostgresServer) -> list[str]:
-    """Every database of the target, also templates and closed ones, so that the plan can refuse what exists."""
-    with server.connect() as session:
-        return [str(row[0]) for row in session.execute("SELECT datname FROM pg_database").fetchall()]

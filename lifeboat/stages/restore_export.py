@@ -81,7 +81,7 @@ def _definitions(index: TreeIndex, loader: Loader) -> Definitions:
     if member is None:
         raise RestoreRefused(
             f"{index.header.backup_id} holds no {DEFINITIONS.decode()}: it is no export of RabbitMQ.",
-            hint="`lifeboat files` lists what there is; `lifeboat restore-files` brings it into a folder.",
+            hint="`lifeboat files` lists what there is; `lifeboat restore --to` brings it into a folder.",
         )
     definitions: Definitions = json.loads(loader.content(index.header.part(member.part), member))
     return definitions

@@ -32,7 +32,7 @@ from lifeboat.stages.target_server import replace_database
 
 @dataclass(frozen=True)
 class ServerItem:
-    """Databases of one source. ``moment`` dates the names of those that are replaced."""
+    """Databases of one source. ``replace``: in the place of those of their names, which are kept."""
 
     source: str
     plan: RestorePlan
@@ -48,7 +48,7 @@ class ServerItem:
         return [self._described(wanted) for wanted in self.plan.databases]
 
     def _described(self, wanted: DatabaseRestore) -> PlannedObject:
-        parts = [self.plan.index.part(number) for number in wanted.parts]
+        parts = [self.plan.index.part(number) for number in wanted.fetched_parts]
         what = (
             f"{len(wanted.tables)} tables of {wanted.source.name}" if wanted.partial else wanted.source.name
         )
@@ -200,16 +200,23 @@ class BrokerItem:
 
 Item = ServerItem | TreeItem | BrokerItem
 
+FAILURES = (LifeboatError, psycopg.Error, OSError, subprocess.SubprocessError)
+"""What ends one object and not the others, such as a server that restarts in the middle."""
+
+
+def told_failure(error: Exception) -> str:
+    """A failure for people. The words of a server or a program may quote rows (F50): of those the kind is told."""
+    if isinstance(error, LifeboatError):
+        return str(error)
+    return f"{type(error).__name__}; look at the target, and restore again"
+
 
 def attempted(source: str, what: str, target: str, work: Callable[[], RestoreOutcome]) -> RestoreOutcome:
     """What became of it, or why it failed: one object does not stop the others."""
     try:
         return work()
-    except LifeboatError as error:
-        failure = str(error)
-    except (psycopg.Error, OSError, subprocess.SubprocessError) as error:
-        # Such as a server that restarts in the middle. Its own words may quote rows (F50): the kind is told.
-        failure = f"{type(error).__name__}; look at the target, and restore again"
+    except FAILURES as error:
+        failure = told_failure(error)
     return RestoreOutcome(source=source, what=what, target=target, state="failed", failure=failure)
 
 

@@ -14,16 +14,20 @@ from support.anchorage import Anchorage, anchorage
 from support.folders import let_through
 from support.postgres import MAJORS
 
+from blocks.harbour import load_drill_signer
 from cli.main import run
 from flows.backup import backup_environment
 from flows.drill import drill
+from lifeboat.adapters.policy_file import read_policy
 from lifeboat.errors import CouldNotMeasure, DrillMissed
 from lifeboat.model.drill_record import DrillRecord
 from lifeboat.model.objectives import Verdict
 from lifeboat.model.phases import PhaseName
 from lifeboat.stages import drill as stage
+from lifeboat.stages.drill_facts import publish_record
 from lifeboat.stages.keygen import write_private
 from lifeboat.stages.restore import RestoredDatabase
+from tasks.restore_board import open_places
 
 pytestmark = [
     pytest.mark.prefect,
@@ -96,6 +100,12 @@ def test_sound_backups_are_green_and_the_record_is_signed_on_the_store(dock: Doc
     raw = (dock.store / record.file_name).read_bytes()
     statement = dock.harbour.ship.keys.trusted.verify(raw, where="a drill record")
     assert DrillRecord.model_validate_json(json.dumps(statement)) == record
+    # A connection that was lost when the record was there already leaves it as it is.
+    places = open_places(read_policy(Path(dock.policy)), "demo").places
+    signer = load_drill_signer("demo")
+    publish_record(record, signer, places)
+    with pytest.raises(CouldNotMeasure, match="does not read back"):
+        publish_record(record.model_copy(update={"tools": {}}), signer, places)
     # It lies open on the store: no name of a database, table or file is in it.
     assert not [name for name in (b"shop", b"orders", b"letter", b".txt") if name in raw]
 

@@ -32,6 +32,7 @@ from lifeboat.stages.fetch import fetch_index, read_catalog
 from lifeboat.stages.keygen import new_identity, new_signing_key
 from lifeboat.stages.publish import Published
 from lifeboat.stages.restore_roles import restore_roles
+from lifeboat.stages.target_server import look_at_target
 from lifeboat.stages.voyage import Keys, ServerVoyage, Voyage, new_run_id
 
 
@@ -211,7 +212,7 @@ class Ship(Hull):
 
     def plan(self, backup_id: str | None = None, **choice: object) -> RestorePlan:
         manifest = choose(self.catalog(), Point(backup_id=backup_id)).manifest
-        present = restore.databases_present(self.server)
+        present = look_at_target(self.server).databases
         return plan_restore(manifest, self.open(manifest), present=present, **choice)
 
     def restore(
