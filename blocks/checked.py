@@ -16,6 +16,8 @@ from pydantic import ConfigDict, HttpUrl, SecretStr, ValidationError, model_vali
 from pydantic_core import ErrorDetails
 
 from lifeboat.errors import ConfigurationError
+from lifeboat.model.manifest import chain_name
+from lifeboat.model.policy_sources import Source
 
 DOCUMENTATION = HttpUrl("https://docs.prefect.io/v3/concepts/blocks")
 """What a block is; ours are described in ``docs/how-to/blocks.md``."""
@@ -79,6 +81,11 @@ def find_block(kind: type[AnyBlock], name: str) -> AnyBlock | None:
             f"The {kind.get_block_type_slug()} block {name!r} cannot be used: {mistakes}.",
             hint="Mend it in its file, then: lifeboat blocks apply FILE",
         ) from None
+
+
+def source_block(environment_name: str, service: str, source_name: str, source: Source) -> str:
+    """The name of a source's block: what the policy says, or ``<environment>-<service>-<source>``."""
+    return source.block or f"{environment_name}-{chain_name(service, source_name)}"
 
 
 def load_block(kind: type[AnyBlock], name: str) -> AnyBlock:

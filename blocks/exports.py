@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from blocks.checked import load_block
+from blocks.checked import load_block, source_block
 from blocks.http_export import HttpExport
 from lifeboat.adapters.http_export import Export, PlainExport
 from lifeboat.adapters.http_session import Endpoint
 from lifeboat.adapters.kubernetes import KubernetesExport
 from lifeboat.adapters.rabbitmq import RabbitMQExport
 from lifeboat.model.kubernetes import ResourceChoice
-from lifeboat.model.manifest import chain_name
 from lifeboat.model.policy_sources import ExportSource, KubernetesSource, RabbitMQSource
 
 
@@ -18,7 +17,7 @@ def load_export(environment_name: str, service: str, source_name: str, source: E
 
     Raises ``ConfigurationError`` that names the block. Nothing is asked of the service yet.
     """
-    name = source.block or f"{environment_name}-{chain_name(service, source_name)}"
+    name = source_block(environment_name, service, source_name, source)
     return _export(source, load_block(HttpExport, name).endpoint(source.url))
 
 

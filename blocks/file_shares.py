@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from blocks.azure_file_shares import AzureFileShares
-from blocks.checked import load_block
+from blocks.checked import load_block, source_block
 from lifeboat.adapters.azure_files_origin import AzureFilesOrigin
 from lifeboat.model.manifest import chain_name
 from lifeboat.model.patterns import Selection
@@ -17,13 +17,12 @@ def load_shares(
 
     Raises ``ConfigurationError`` that names the block. Nothing is asked of the account yet.
     """
-    chain = chain_name(service, source_name)
-    block = load_block(AzureFileShares, source.block or f"{environment_name}-{chain}")
+    block = load_block(AzureFileShares, source_block(environment_name, service, source_name, source))
     return AzureFilesOrigin(
         shares=tuple(block.share(source.account, name) for name in source.shares),
         rule=source.snapshot,
         environment=environment_name,
-        source=chain,
+        source=chain_name(service, source_name),
         skipped=source.skip,
         selection=Selection(source.include, source.exclude),
     )

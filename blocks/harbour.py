@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from blocks.checked import find_block, load_block
+from blocks.checked import find_block, load_block, source_block
 from blocks.index_identity import IndexIdentity
 from blocks.local_store import LocalStore
 from blocks.nas_store import NasStore
@@ -20,7 +20,6 @@ from lifeboat.adapters.postgres import PostgresServer
 from lifeboat.adapters.store import StoreTarget
 from lifeboat.adapters.store_sftp import SftpTarget
 from lifeboat.errors import ConfigurationError
-from lifeboat.model.manifest import chain_name
 from lifeboat.model.policy_environment import Environment, RecipientRule
 from lifeboat.model.policy_sources import PostgresSource
 from lifeboat.model.signed import Signer, TrustedKeys
@@ -35,7 +34,7 @@ def load_server(
     A host or port that the policy pins must be the block's (P8): a block swapped by mistake would back up
     trial as production.
     """
-    name = source.block or f"{environment_name}-{chain_name(service, source_name)}"
+    name = source_block(environment_name, service, source_name, source)
     server = load_block_server(name)
     # A default was not written by anybody: only what stands in the policy is pinned.
     pinned = source.model_dump(include={"host", "port"}, exclude_unset=True, exclude_none=True)

@@ -5,10 +5,9 @@ from __future__ import annotations
 from urllib.parse import unquote, urlsplit
 
 from blocks.azure_blobs import AzureBlobs
-from blocks.checked import load_block
+from blocks.checked import load_block, source_block
 from blocks.s3_bucket import S3Bucket
 from lifeboat.adapters.tree import TreeTarget
-from lifeboat.model.manifest import chain_name
 from lifeboat.model.patterns import Selection
 from lifeboat.model.policy_sources import FilesSource
 
@@ -21,7 +20,7 @@ def load_object_tree(
 
     Raises ``ConfigurationError`` that names the block. Nothing is asked of the service yet.
     """
-    name = source.block or f"{environment_name}-{chain_name(service, source_name)}"
+    name = source_block(environment_name, service, source_name, source)
     # A number sign is one of the key's. Not url.hostname, which is in small letters. The path is taken as it is
     # written, but for its ends: in a key, two slashes are not one.
     url = urlsplit(source.url, allow_fragments=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from blocks.checked import load_block
+from blocks.checked import load_block, source_block
 from blocks.exports import load_export
 from blocks.file_shares import load_shares
 from blocks.objects import load_object_tree
@@ -13,7 +13,6 @@ from blocks.sftp_account import SftpAccount
 from lifeboat.adapters.hooks import HookedTree, Hooks
 from lifeboat.adapters.tree import LiveTree, TreeOrigin, TreeTarget
 from lifeboat.adapters.tree_local import LocalTreeTarget
-from lifeboat.model.manifest import chain_name
 from lifeboat.model.patterns import Selection
 from lifeboat.model.policy_sources import (
     AzureFilesSource,
@@ -42,7 +41,7 @@ def _load_target(environment_name: str, service: str, source_name: str, source: 
     # A # is a character of a folder's name here, and begins nothing.
     url = urlsplit(source.url, allow_fragments=False)
     folder = unquote(url.path, errors="surrogateescape")
-    name = source.block or f"{environment_name}-{chain_name(service, source_name)}"
+    name = source_block(environment_name, service, source_name, source)
     match url.scheme:
         case "file":
             return LocalTreeTarget(Path(folder), selection)

@@ -36,7 +36,7 @@ def plan_restoration(order: RestoreOrder, places: RestorePlaces) -> list[Item]:
         point = _point(order, labels, view, places.trusted)
         items: list[Item] = []
         for label in labels:
-            manifest = choose(_catalog(label, view, places.trusted), point).manifest
+            manifest = choose(catalog_of(label, view, places.trusted), point).manifest
             refuse_missing_erasures(manifest, places.erasures)
             if manifest.source_kind == "postgres":
                 index = read_index(store, manifest, places.identities)
@@ -52,10 +52,11 @@ def _point(order: RestoreOrder, labels: Sequence[str], view: StoreView, trusted:
     """Several sources come from one run, unless somebody says otherwise: what belongs together was frozen together."""
     if len(labels) == 1 or order.newest_of_each or order.point != Point():
         return order.point
-    return Point(run_id=newest_run([_catalog(label, view, trusted) for label in labels]))
+    return Point(run_id=newest_run([catalog_of(label, view, trusted) for label in labels]))
 
 
-def _catalog(label: str, view: StoreView, trusted: TrustedKeys) -> Catalog:
+def catalog_of(label: str, view: StoreView, trusted: TrustedKeys) -> Catalog:
+    """The catalog of a source that is told as ``service/source``."""
     service, _, source = label.partition("/")
     return view.catalog(chain_name(service, source), trusted)
 
