@@ -18,6 +18,7 @@ from lifeboat.stages import drill as stage
 from lifeboat.stages.catalog import look
 from lifeboat.stages.drill import FinishedDrill
 from lifeboat.stages.drill_facts import DrillOrder, publish_record
+from lifeboat.stages.restoration import catalog_of
 from lifeboat.stages.restore_order import RestorePlaces
 from tasks.options import ONCE, REPEATED
 
@@ -27,7 +28,7 @@ def read_catalogs(order: DrillOrder, places: RestorePlaces) -> list[Catalog]:
     """The catalogs of the sources to be drilled, from verified manifests."""
     with places.store.connect() as store:
         view = look(store, order.environment, places.trusted)
-    return [view.catalog(label.replace("/", "-"), places.trusted) for label in order.labels]
+    return [catalog_of(label, view, places.trusted) for label in order.labels]
 
 
 @task(name="drill", task_run_name="drill {order.environment}", **ONCE)

@@ -15,7 +15,7 @@ from pydantic import Field, model_validator
 
 from lifeboat.model.manifest import ObjectName, PolicyReference, Slug, Value
 from lifeboat.model.objectives import Verdict
-from lifeboat.model.phases import Instant, Phase
+from lifeboat.model.phases import Instant, Milliseconds, Phase
 from lifeboat.model.rpo import AchievedRpo
 from lifeboat.model.rto import AchievedRto
 
@@ -28,13 +28,17 @@ WITHOUT_OBJECTIVES: Final = ("key", "file")
 
 class DrilledBackup(Value):
     """One backup that was restored. ``choice``: the ``newest``; at ``random`` among the older ones; the
-    ``oldest-monthly``; or ``named`` by somebody."""
+    ``oldest-monthly``; or ``named`` by somebody. ``plain_bytes`` and ``rows`` are what it holds, ``milliseconds`` what
+    fetching and restoring it took: what later restores are foretold by."""
 
     backup_id: ObjectName
     service: Slug
     source: Slug
     data_timestamp: Instant
     choice: Literal["newest", "random", "oldest-monthly", "named"]
+    plain_bytes: _Count
+    rows: _Count
+    milliseconds: Milliseconds
 
 
 class Sandbox(Value):

@@ -75,7 +75,7 @@ def plan_markdown(
     into = "" if target_environment == environment else f" **into {target_environment}**"
     lines = [
         f"# Restore of {environment}{into}",
-        f"{count}, {total} to fetch. How long it takes is known once a drill measured it.",
+        f"{count}, {total} to fetch. How long it takes is not foretold; `lifeboat drill` measures it.",
         "",
         "| from | data of (UTC) | what | holds | to fetch | would become |",
         "|---|---|---|---|--:|---|",

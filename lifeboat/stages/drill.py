@@ -26,7 +26,7 @@ from lifeboat.model.drill_record import (
 from lifeboat.model.names import name_text
 from lifeboat.model.phases import PhaseName
 from lifeboat.stages.compare import Difference, compare_database
-from lifeboat.stages.drill_facts import Drilled, DrillOrder, record_of
+from lifeboat.stages.drill_facts import Drilled, DrillOrder, RestoredBackup, record_of
 from lifeboat.stages.restoration import plan_restoration
 from lifeboat.stages.restore_items import FAILURES, ServerItem, TreeItem, told_failure
 from lifeboat.stages.restore_order import RestoreOrder, RestorePlaces
@@ -59,7 +59,7 @@ def drill(
             except FAILURES as error:
                 drilled.failures[_code(error)] += 1
                 drilled.explanations.append(f"{label}: {told_failure(error)}")
-    if not drilled.manifests:
+    if not drilled.backups:
         told = "\n".join(f"  {text}" for text in drilled.explanations)
         raise DrillMissed(
             f"Nothing of {order.environment} could be restored:\n{told}",
@@ -95,15 +95,19 @@ def _drill_source(
         server=lambda major: _provision(place, name, major, drilled),
         trees=lambda _: LocalRestoreTarget(place.tree(name)),
     )
-    before = drilled.times.get(PhaseName.PROVISION, 0.0)
+    provisioned = drilled.times.get(PhaseName.PROVISION, 0.0)
+    before = drilled.transfer_seconds
     with drilled.phase(PhaseName.FETCH):
         items = plan_restoration(wanted, here)
     # The server was provided in the middle of it, when the index had told its version.
-    drilled.times[PhaseName.FETCH] -= drilled.times.get(PhaseName.PROVISION, 0.0) - before
+    drilled.times[PhaseName.FETCH] -= drilled.times.get(PhaseName.PROVISION, 0.0) - provisioned
     for item in items:
-        drilled.manifests.append(item.manifest)
-        with drilled.phase(PhaseName.RESTORE):
-            outcomes = item.carry_out(loader, order.jobs)
+        try:
+            with drilled.phase(PhaseName.RESTORE):
+                outcomes = item.carry_out(loader, order.jobs)
+        finally:
+            took = drilled.transfer_seconds - before
+            drilled.backups.append(RestoredBackup(item.manifest, _rows(item), took))
         drilled.outcomes += outcomes
         failed = [outcome for outcome in outcomes if outcome.state == "failed"]
         drilled.failures["not-restored"] += len(failed)
@@ -122,6 +126,10 @@ def _provision(place: OpenSandbox, name: str, major: int, drilled: Drilled) -> P
         )
         drilled.settings |= {str(setting): str(value) for setting, value in rows.fetchall()}
     return server
+
+
+def _rows(item: object) -> int:
+    return sum(wanted.source.rows for wanted in item.plan.databases) if isinstance(item, ServerItem) else 0
 
 
 _TELLING = ("fsync", "full_page_writes", "synchronous_commit", "wal_level")

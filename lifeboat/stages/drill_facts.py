@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
+from typing import Literal
 
 from lifeboat import clock
 from lifeboat.errors import CouldNotMeasure, StoreObjectExists
@@ -69,11 +70,20 @@ class DrillOrder:
         return Path(folder) if folder else Path(tempfile.gettempdir()) / "lifeboat-drills"
 
 
+@dataclass(frozen=True)
+class RestoredBackup:
+    """``seconds`` is what fetching and restoring it took, without the server it was restored into."""
+
+    manifest: Manifest
+    rows: int
+    seconds: float
+
+
 @dataclass
 class Drilled:
     """What a drill found out, for its record and, with names, for its page."""
 
-    manifests: list[Manifest] = field(default_factory=list)
+    backups: list[RestoredBackup] = field(default_factory=list)
     outcomes: list[RestoreOutcome] = field(default_factory=list)
     comparisons: list[Comparison] = field(default_factory=list)
     differences: list[Difference] = field(default_factory=list)
@@ -83,6 +93,10 @@ class Drilled:
     majors: set[int] = field(default_factory=set)
     settings: dict[str, str] = field(default_factory=dict)
     """Of the sandbox's servers, those that a fast time could be bought with."""
+
+    @property
+    def transfer_seconds(self) -> float:
+        return self.times.get(PhaseName.FETCH, 0.0) + self.times.get(PhaseName.RESTORE, 0.0)
 
     @contextmanager
     def phase(self, name: PhaseName) -> Iterator[None]:
@@ -112,14 +126,8 @@ def record_of(
             ended_at=ended,
             policy=order.reference,
             backups=tuple(
-                DrilledBackup(
-                    backup_id=manifest.backup_id,
-                    service=manifest.service,
-                    source=manifest.source,
-                    data_timestamp=manifest.data_timestamp,
-                    choice="named" if order.point != Point() else "newest",
-                )
-                for manifest in drilled.manifests
+                _drilled_backup(restored, "named" if order.point != Point() else "newest")
+                for restored in drilled.backups
             ),
             sandbox=_sandbox(drilled, ended),
             phases=phases,
@@ -132,7 +140,7 @@ def record_of(
                 failed=bool(drilled.failures.total()),
             ),
             rpo=judge_rpo(
-                [_good(manifest) for manifest in drilled.manifests],
+                [_good(restored.manifest) for restored in drilled.backups],
                 incident=incident,
                 now=ended,
                 objective=objectives.rpo,
@@ -146,6 +154,20 @@ def record_of(
             ),
             tools={name: version(name) for name in ("lifeboat", "holidays", "tzdata", "pyrage", "zstandard")},
         )
+    )
+
+
+def _drilled_backup(restored: RestoredBackup, choice: Literal["newest", "named"]) -> DrilledBackup:
+    manifest = restored.manifest
+    return DrilledBackup(
+        backup_id=manifest.backup_id,
+        service=manifest.service,
+        source=manifest.source,
+        data_timestamp=manifest.data_timestamp,
+        choice=choice,
+        plain_bytes=manifest.totals.plain_bytes,
+        rows=restored.rows,
+        milliseconds=milliseconds(dt.timedelta(seconds=restored.seconds)),
     )
 
 

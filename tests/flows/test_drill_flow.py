@@ -25,6 +25,7 @@ from lifeboat.model.objectives import Verdict
 from lifeboat.model.phases import PhaseName
 from lifeboat.stages import drill as stage
 from lifeboat.stages.drill_facts import publish_record
+from lifeboat.stages.drill_records import read_drill_records
 from lifeboat.stages.keygen import write_private
 from lifeboat.stages.restore import RestoredDatabase
 from tasks.restore_board import open_places
@@ -89,6 +90,8 @@ def test_sound_backups_are_green_and_the_record_is_signed_on_the_store(dock: Doc
     assert (record.verdict, record.reasons) == (Verdict.MET, ())
     assert {each.source for each in record.backups} == {"databases", "documents"}
     assert sum(each.rows for each in record.comparisons) == 5000
+    assert {each.source: each.rows for each in record.backups} == {"databases": 5000, "documents": 0}
+    assert all(each.plain_bytes and each.milliseconds for each in record.backups)
     assert sum(each.files for each in record.comparisons) == 20
     assert record.sandbox.settings["fsync"] == "on"
     assert record.rto and record.rto.technical_milliseconds and record.rto.working_milliseconds
@@ -106,6 +109,16 @@ def test_sound_backups_are_green_and_the_record_is_signed_on_the_store(dock: Doc
     publish_record(record, signer, places)
     with pytest.raises(CouldNotMeasure, match="does not read back"):
         publish_record(record.model_copy(update={"tools": {}}), signer, places)
+    # Past drills are told from the store; what is no record of this environment is a doubt.
+    forged = dock.store / "drill-20261101T000000Z-forged.drill.json"
+    forged.write_bytes(raw)
+    with places.store.connect() as store:
+        past = read_drill_records(store, "demo", dock.harbour.ship.keys.trusted)
+        other = read_drill_records(store, "production", dock.harbour.ship.keys.trusted)
+    forged.unlink()
+    assert past.records == (record,)
+    assert [forged.name in doubt for doubt in past.doubts] == [True]
+    assert other.records == () and len(other.doubts) == 2
     # It lies open on the store: no name of a database, table or file is in it.
     assert not [name for name in (b"shop", b"orders", b"letter", b".txt") if name in raw]
 

@@ -88,6 +88,9 @@ def facts(**changes: Any) -> DrillFacts:
                 "source": "databases",
                 "data_timestamp": STARTED - 9 * HOUR,
                 "choice": "newest",
+                "plain_bytes": 4000,
+                "rows": 30,
+                "milliseconds": 80 * 60_000,
             },
         ),
         "sandbox": {

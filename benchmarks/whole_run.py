@@ -1,0 +1,88 @@
+"""What Prefect and Lifeboat add to an environment of 50 small databases: the flow itself, on a Prefect server.
+
+``python -m benchmarks.whole_run``; prints one line per run: the first backup, and a second with nothing changed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import tempfile
+from collections import Counter
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import yaml
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+
+from benchmarks import data
+from benchmarks.nas import running_nas
+from cli.demo import prefect_server, register_blocks
+from lifeboat import clock
+from lifeboat.adapters.policy_file import shipped_policies
+from lifeboat.adapters.postgres_cluster import Cluster
+
+PAGE = 200
+
+
+def write_policy(folder: Path, databases: tuple[str, ...]) -> str:
+    """The demonstration policy with one source, these databases."""
+    values: dict[str, Any] = yaml.safe_load(shipped_policies()["demo"].read_text())
+    services = values["environments"]["demo"]["services"]
+    source = services["main"]["sources"]["databases"] | {"databases": list(databases), "skip": ["postgres"]}
+    values["environments"]["demo"]["services"] = {"main": {"sources": {"databases": source}}}
+    path = folder / "policy.yaml"
+    path.write_text(yaml.safe_dump(values, sort_keys=False))
+    return str(path)
+
+
+async def task_runs_of_flows() -> Counter[str]:
+    """How many task runs each flow run has, of all there are, by the flow run's name."""
+    counted: Counter[str] = Counter()
+    async with get_client() as client:
+        names = {run.id: run.name for run in await client.read_flow_runs(limit=PAGE)}
+        for number, name in names.items():
+            chosen = FlowRunFilter(id=FlowRunFilterId(any_=[number]))
+            offset = 0
+            while page := await client.read_task_runs(flow_run_filter=chosen, limit=PAGE, offset=offset):
+                counted[name] += len(page)
+                offset += len(page)
+    return counted
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.whole_run", description=__doc__)
+    parser.add_argument("--major", type=int, default=15, help="PostgreSQL's major version")
+    parser.add_argument("--scale", type=float, default=1.0, help="1 is 50 databases of 10 small tables")
+    choice = parser.parse_args()
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lifeboat-whole-run-")))
+        folder.chmod(0o755)
+        (folder / "keys").mkdir(mode=0o700)
+        nas = stack.enter_context(running_nas(folder / "nas"))
+        cluster = stack.enter_context(Cluster(folder / "cluster", choice.major))
+        names = data.create_many(cluster.server, choice.scale)
+        policy = write_policy(folder, names)
+        os.environ["LIFEBOAT_POLICY"] = policy
+        stack.enter_context(prefect_server(folder))
+        store = nas.settings(nas.new_folder("demo"))
+        register_blocks(folder, cluster, {key: str(value) for key, value in store.items()})
+        from flows.backup import backup_environment
+
+        for told in ("first", "second, nothing changed"):
+            watch = clock.Stopwatch()
+            (outcome,) = backup_environment("demo", policy=policy)
+            print(
+                f"{told}: {len(names)} databases in {watch.seconds():.1f} s, of which the source's own "
+                f"{outcome.seconds:.1f} s; {outcome.sealed_bytes / 1e6:.1f} MB travelled",
+                flush=True,
+            )
+        for name, count in sorted(asyncio.run(task_runs_of_flows()).items()):
+            print(f"{count:4} task runs: {name}")
+
+
+if __name__ == "__main__":
+    main()
