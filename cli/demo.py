@@ -56,7 +56,10 @@ def nas(folder: Path) -> Iterator[dict[str, str]]:
         [sys.executable, "-m", "cli.demo_nas", json.dumps(settings)], stdin=subprocess.PIPE
     )
     try:
-        yield {"port": str(settings["port"]), "host_key": host_key, "private_key": client_key}
+        yield {
+            "host": "127.0.0.1", "port": str(settings["port"]), "user": "lifeboat", "folder": "demo",
+            "host_key": host_key, "private_key": client_key,
+        }  # fmt: skip
     finally:
         process.terminate()
         process.wait()
@@ -126,10 +129,7 @@ def register_blocks(folder: Path, postgres: Cluster, store: dict[str, str]) -> P
             {
                 "type": "nas-store",
                 "name": "demo",
-                "fields": {
-                    "host": "127.0.0.1", "port": int(store["port"]), "user": "lifeboat", "folder": "demo",
-                    "host_key": store["host_key"], "private_key": {"environment": "DEMO_NAS_KEY"},
-                },
+                "fields": store | {"port": int(store["port"]), "private_key": {"environment": "DEMO_NAS_KEY"}},
             },
             {"type": "recipients", "name": "demo", "fields": {"recipients": [operations.recipient, escrow.recipient]}},
             {"type": "signing-key", "name": "demo", "fields": {"private_key": {"environment": "DEMO_SIGNING_KEY"}}},
