@@ -70,7 +70,7 @@ def main() -> None:
         os.environ["LIFEBOAT_POLICY"] = policy
         stack.enter_context(prefect_server(folder))
         store = nas.settings(nas.new_folder("demo"))
-        register_blocks(folder, cluster, {key: str(value) for key, value in store.items()})
+        register_blocks(folder, cluster, {key: str(value) for key, value in store.items()}, cluster)
         from flows.backup import backup_environment
 
         for told in ("first", "second, nothing changed"):

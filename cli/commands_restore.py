@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import typer
 
 from cli.options import DEFAULT_POLICY, AsJson, EnvironmentName, PolicyName, split_source
-from cli.output import Output, console, instant, table
+from cli.output import Output, console, instant, line, table
 from cli.restore_ways import Targets, blocks_from, carry_out_directly, carry_out_with_prefect, open_places
 from lifeboat.errors import Cancelled, Refused
 
@@ -134,6 +134,7 @@ def restore(
     """
     from lifeboat.adapters.policy_file import read_policy
     from lifeboat.model.restore_outcome import approval_wanted
+    from lifeboat.stages.drill_records import estimate_restoration
     from lifeboat.stages.restoration import plan_restoration
     from tasks.restore_board import identity_path
 
@@ -154,11 +155,12 @@ def restore(
         items = plan_restoration(order, destination.places)
         planned = [each for item in items for each in item.described()]
         wanted = approval_wanted(planned, environment, destination.environment)
+        estimate = estimate_restoration(order, destination.places, planned)
         output = Output(as_json)
         if not as_json:
-            output.result(None, *_plan_tables(planned))
+            output.result(None, *_plan_tables(planned), *map(line, estimate.sentences))
         if dry_run:
-            output.result({"plan": planned, "approval": wanted}) if as_json else None
+            output.result({"plan": planned, "estimate": estimate, "approval": wanted}) if as_json else None
             return
         approval = _agreed(planned, wanted, approve, yes=yes)
         outcomes = (
@@ -172,7 +174,7 @@ def restore(
         output.result(None, _outcome_table(outcomes))
     raise_if_failed(outcomes)
     if as_json:
-        output.result({"plan": planned, "restored": outcomes})
+        output.result({"plan": planned, "estimate": estimate, "restored": outcomes})
 
 
 def parse_moment(text: str, time_zone: str) -> dt.datetime:

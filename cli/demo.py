@@ -1,13 +1,12 @@
 """``make demo``: the product's own code on a small policy, from an empty folder to a proven restore.
 
-Starts an embedded PostgreSQL, an SFTP server and a Prefect server on loopback, takes two backups with a day of work in
-between, lets retention decide, restores into fresh databases, and compares them with the originals byte for byte.
+Starts two embedded PostgreSQL servers, an SFTP server and a Prefect server on loopback, takes two backups with a day of
+work in between, lets retention decide, has disasters and recovers from them, compares byte for byte, and drills.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import shutil
@@ -18,27 +17,21 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
 from cli.demo_data import A_DAY_OF_WORK, fill, run
-from cli.demo_files import a_day_of_paperwork, difference, fill_files
+from cli.demo_disasters import ELSEWHERE, MAJOR, Coast, all_disasters
+from cli.demo_files import a_day_of_paperwork, fill_files
 from cli.demo_nas import make_keys
+from cli.demo_told import console, say, type_command
 from lifeboat import clock
 from lifeboat.adapters.policy_file import shipped_policies
-from lifeboat.adapters.postgres import PostgresServer, conninfo
 from lifeboat.adapters.postgres_cluster import Cluster, free_port
-from lifeboat.errors import ConfigurationError, RestoreFailed
+from lifeboat.errors import ConfigurationError
 from lifeboat.model.outcome import SourceOutcome, holdings, human_bytes
 from lifeboat.stages.keygen import new_identity, new_signing_key, write_private
 
-MAJOR = 18
 START_LIMIT = 120.0
-console = Console(highlight=False, soft_wrap=True)
-
-
-def say(text: str) -> None:
-    console.print(f"[bold cyan]•[/] {text}")
 
 
 @contextlib.contextmanager
@@ -106,26 +99,29 @@ def _wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
     raise ConfigurationError(f"The Prefect server did not start; see {log}.")
 
 
-def register_blocks(folder: Path, postgres: Cluster, store: dict[str, str]) -> Path:
-    """Keys, and the blocks that hold all but one of them; returns the path of the identity, which no block holds."""
+def register_blocks(folder: Path, postgres: Cluster, store: dict[str, str], elsewhere: Cluster) -> Path:
+    """Keys, and the blocks that hold all but the identities; returns the path of that of operations."""
     from blocks.apply import apply_blocks
 
     operations, escrow, index, signing = new_identity(), new_identity(), new_identity(), new_signing_key()
     identity_file = folder / "keys" / "operations.identity"
     write_private(identity_file, operations.identity + "\n")
+    write_private(folder / "keys" / "escrow.identity", escrow.identity + "\n")
+    (folder / "keys" / "signing.pem").write_text(signing.public_pem)
     secrets = {
         "DEMO_PASSWORD": postgres.password,
+        "DEMO_ELSEWHERE_PASSWORD": elsewhere.password,
         "DEMO_NAS_KEY": store["private_key"],
         "DEMO_SIGNING_KEY": signing.private_pem,
         "DEMO_INDEX_IDENTITY": index.identity,
     }
-    database = {
-        "host": "127.0.0.1", "port": postgres.port, "user": "postgres", "password": {"environment": "DEMO_PASSWORD"},
-        "tls_mode": "disable",
-    }  # fmt: skip
+    servers = {
+        "demo-main-databases": (postgres, "DEMO_PASSWORD"),
+        ELSEWHERE: (elsewhere, "DEMO_ELSEWHERE_PASSWORD"),
+    }
     document = {
         "blocks": [
-            {"type": "postgres-server", "name": "demo-main-databases", "fields": database},
+            *(_server_block(name, cluster, password) for name, (cluster, password) in servers.items()),
             {
                 "type": "nas-store",
                 "name": "demo",
@@ -141,37 +137,12 @@ def register_blocks(folder: Path, postgres: Cluster, store: dict[str, str]) -> P
     return identity_file
 
 
-def logical_dump(server: PostgresServer, database: str) -> str:
-    """SHA-256 of everything pg_dump says about a database: schema, rows, owners, grants, large objects."""
-    argv = [
-        server.program("pg_dump", MAJOR),
-        "--no-password",
-        f"--dbname={conninfo(database)}",
-        "--restrict-key=demo",
-    ]
-    dump = subprocess.run(argv, env=server.environment(), capture_output=True, check=True).stdout
-    return hashlib.sha256(dump).hexdigest()
-
-
-def compare(server: PostgresServer, pairs: dict[str, str]) -> None:
-    """Print the verdict for each database; raises ``RestoreFailed`` when one differs."""
-    table = Table(
-        "database", "restored as", "SHA-256 of the original's pg_dump", "of the restored", "verdict"
-    )
-    equal = True
-    for original, restored in pairs.items():
-        before, after = logical_dump(server, original), logical_dump(server, restored)
-        equal = equal and before == after
-        table.add_row(
-            original,
-            restored,
-            before[:24] + "…",
-            after[:24] + "…",
-            "equal" if before == after else "DIFFERENT",
-        )
-    console.print(table)
-    if not equal:
-        raise RestoreFailed("A restored database differs from its original.")
+def _server_block(name: str, cluster: Cluster, password: str) -> dict[str, object]:
+    fields = {
+        "host": "127.0.0.1", "port": cluster.port, "user": "postgres", "password": {"environment": password},
+        "tls_mode": "disable",
+    }  # fmt: skip
+    return {"type": "postgres-server", "name": name, "fields": fields}
 
 
 def write_policy(folder: Path, documents: Path, configuration: Path) -> Path:
@@ -204,20 +175,6 @@ def tell(number: int, outcomes: list[SourceOutcome]) -> None:
     )
 
 
-def restore_documents(folder: Path, documents: Path, policy: str) -> None:
-    """Bring the newest backup of the files back, and compare; raises ``RestoreFailed`` when anything differs."""
-    from flows.restore import restore
-
-    target = folder / "restored documents"
-    (restored,) = restore("demo", ["main/documents"], folder=str(target), policy=policy)
-    if unlike := difference(documents, target, but=".tmp"):
-        raise RestoreFailed(f"Restored files differ from their originals: {', '.join(unlike)}")
-    say(
-        f"{restored.files} files restored in {restored.seconds:.1f} s: contents, names to the byte, modes, times and "
-        "links are equal."
-    )
-
-
 def sail(folder: Path) -> None:
     watch = clock.Stopwatch()
     documents, configuration = fill_files(folder / "files")
@@ -225,15 +182,15 @@ def sail(folder: Path) -> None:
     os.environ["LIFEBOAT_POLICY"] = policy
     with (
         Cluster(folder / "postgres", MAJOR, settings={"fsync": "off"}) as postgres,
+        Cluster(folder / "elsewhere", MAJOR, settings={"fsync": "off"}) as elsewhere,
         nas(folder) as store,
         prefect_server(folder) as ui,
     ):
         say(f"PostgreSQL {MAJOR} on port {postgres.port}, SFTP NAS on port {store['port']}, Prefect on {ui}")
         fill(postgres.server)
-        os.environ["LIFEBOAT_IDENTITY_FILE"] = str(register_blocks(folder, postgres, store))
+        os.environ["LIFEBOAT_IDENTITY_FILE"] = str(register_blocks(folder, postgres, store, elsewhere))
         say("Blocks registered. The identity that opens backups is a file on this host, in no block.")
         from flows.backup import backup_environment
-        from flows.restore import restore
 
         for number, work in enumerate((None, A_DAY_OF_WORK), start=1):
             if work:
@@ -241,33 +198,27 @@ def sail(folder: Path) -> None:
                 a_day_of_paperwork(documents)
                 say("A day of work: rows inserted, updated and deleted, files too.")
             tell(number, backup_environment("demo", policy=policy))
-        restored = restore(
-            "demo", ["main/databases"], "demo-main-databases", databases=["shop", "fleet", "archive 2024"],
-            with_roles=True, policy=policy,
-        )  # fmt: skip
-        say(f"Restored in {sum(done.seconds for done in restored):.1f} s. Compared byte for byte:")
-        compare(postgres.server, {done.what: done.target for done in restored})
-        restore_documents(folder, documents, policy)
-        _show(folder)
+        for command in (["list", "demo"], ["retention", "demo", "--dry-run"], ["status", "demo"]):
+            type_command(*command)
+        all_disasters(
+            Coast(
+                live=postgres.server,
+                elsewhere=elsewhere.server,
+                trees={"main/documents": documents, "authentication/configuration": configuration},
+                keys=folder / "keys",
+                store=folder / "nas" / "demo",
+                folder=folder,
+                policy=policy,
+            )
+        )
         say(
             "A drill: the newest recovery point into a sandbox, compared with what was saved, measured, destroyed."
         )
-        _run("drill", "demo")
+        type_command("drill", "demo")
         say(f"The runs, as the UI shows them: {ui}/v2/runs")
         say(f"Done in {watch.seconds():.0f} s.")
         if os.environ.get("KEEP"):
             console.input("The servers stay up until you press Enter. ")
-
-
-def _show(folder: Path) -> None:
-    for command in (["list", "demo"], ["retention", "demo", "--dry-run"], ["status", "demo"]):
-        _run(*command, cwd=folder)
-
-
-def _run(*command: str, cwd: Path | None = None) -> None:
-    """A command as one types it. A drill that is not met ends the demo."""
-    console.print(f"[dim]$ lifeboat {' '.join(command)}[/]")
-    subprocess.run([sys.executable, "-m", "cli.main", *command], check=True, cwd=cwd)
 
 
 def main() -> None:

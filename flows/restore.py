@@ -88,7 +88,7 @@ def restore(
     items = plan(order, destination.places)
     planned = [each for item in items for each in item.described()]
     wanted = approval_wanted(planned, environment, destination.environment)
-    text = show_plan(order, planned, wanted)
+    text = show_plan(order, destination.places, planned, wanted)
     if dry_run:
         return []
     approved = wait_for_approval(wanted, approval, text)

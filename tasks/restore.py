@@ -12,6 +12,7 @@ from pydantic import Field
 from lifeboat.adapters.loading import Loader
 from lifeboat.errors import RestoreFailed
 from lifeboat.model.restore_outcome import PlannedObject, RestoreOutcome, plan_markdown, refuse_other_approval
+from lifeboat.stages.drill_records import estimate_restoration
 from lifeboat.stages.restoration import plan_restoration
 from lifeboat.stages.restore_items import Item
 from lifeboat.stages.restore_order import RestoreOrder, RestorePlaces
@@ -37,10 +38,13 @@ def plan(order: RestoreOrder, places: RestorePlaces) -> list[Item]:
 
 
 @task(name="show plan", **ONCE)
-def show_plan(order: RestoreOrder, planned: Sequence[PlannedObject], approval: str) -> str:
-    """The plan as a page of the UI; returns its text."""
+def show_plan(
+    order: RestoreOrder, places: RestorePlaces, planned: Sequence[PlannedObject], approval: str
+) -> str:
+    """The plan, and how long it will take by past drills, as a page of the UI; returns its text."""
     text = plan_markdown(
         planned,
+        estimate_restoration(order, places, planned).sentences,
         environment=order.environment,
         target_environment=order.target_environment,
         approval=approval,

@@ -67,15 +67,20 @@ def refuse_other_approval(wanted: str, typed: str) -> None:
 
 
 def plan_markdown(
-    planned: Sequence[PlannedObject], *, environment: str, target_environment: str, approval: str
+    planned: Sequence[PlannedObject],
+    estimate: Sequence[str],
+    *,
+    environment: str,
+    target_environment: str,
+    approval: str,
 ) -> str:
-    """The plan as a page of the UI."""
+    """The plan as a page of the UI. ``estimate`` is how long it will take: the whole, then each source."""
     total = human_bytes(sum(each.fetch_bytes for each in planned))
     count = "1 object" if len(planned) == 1 else f"{len(planned)} objects"
     into = "" if target_environment == environment else f" **into {target_environment}**"
     lines = [
         f"# Restore of {environment}{into}",
-        f"{count}, {total} to fetch. How long it takes is not foretold; `lifeboat drill` measures it.",
+        f"{count}, {total} to fetch. {cell(estimate[0])}",
         "",
         "| from | data of (UTC) | what | holds | to fetch | would become |",
         "|---|---|---|---|--:|---|",
@@ -87,6 +92,7 @@ def plan_markdown(
         ),
         "",
         *(f"- {cell(each.what)}: {cell(note)}" for each in planned for note in each.notes),
+        *(f"- Time of {cell(basis)}." for basis in estimate[1:]),
         "- Erasures to replay: none are on record.",
     ]
     if approval:
