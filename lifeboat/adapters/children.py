@@ -23,6 +23,7 @@ from types import TracebackType
 from typing import Any
 
 from lifeboat import clock
+from lifeboat.adapters.memory import return_large_blocks
 from lifeboat.errors import Cancelled, LifeboatError, TimeLimitExceeded
 
 Event = dict[str, Any]
@@ -40,6 +41,7 @@ class Crew:
         self._dismissed = False
 
     def __enter__(self) -> Crew:
+        return_large_blocks()
         return self
 
     def __exit__(self, *_: object) -> None:
