@@ -36,6 +36,15 @@ def drill(
             "--incident", metavar="TIME", help="When disaster struck, for the RPO; now when left out."
         ),
     ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            "--seed", metavar="N", min=0, help="Draw the older backups that the drill of this seed drew."
+        ),
+    ] = None,
+    page: Annotated[
+        str, typer.Option("--page", metavar="FILE", help="Write the drill's page, in HTML; names are on it.")
+    ] = "",
     junit: Annotated[
         Path | None, typer.Option("--junit", metavar="FILE", help="Write the verdicts as JUnit XML, for CI.")
     ] = None,
@@ -60,7 +69,7 @@ def drill(
     moment = parse_moment(incident, rules.time_zone) if incident else None
     require_api()
     with prefect_errors():
-        state = flow(environment, sources, run, moment, policy, jobs, return_state=True)
+        state = flow(environment, sources, run, moment, seed, page, policy, jobs, return_state=True)
         result: Any = state.result(raise_on_failure=False)
     record = result.record if isinstance(result, (DrillMissed, CouldNotMeasure)) else result
     if isinstance(record, Exception) or record is None:

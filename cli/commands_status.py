@@ -22,10 +22,11 @@ DOUBTFUL = IntegrityError.exit_code
 def status(
     environment: OptionalEnvironmentName = None, policy: PolicyName = DEFAULT_POLICY, as_json: AsJson = False
 ) -> None:
-    """Compare the age of the newest good data of every source with the RPO.
+    """Compare the age of the newest good data of every source with the RPO, and of its last drill with a month.
 
     Reads the store only, never the states of runs: a run proves nothing, a verified manifest does. Exits with 0 when
-    all is fine, 1 when a source is over its RPO or has no good backup, 6 when something is not what was signed.
+    all is fine, 1 when a source is over its RPO, has no good backup or was not drilled within a month, 6 when something
+    is not what was signed.
     """
     from lifeboat.model.status import Standing, worst
 
@@ -42,12 +43,16 @@ def judge(policy_name: str, name: str) -> list[SourceStatus]:
     from cli.open_environment import chains_of, open_environment, read_view
     from lifeboat import clock
     from lifeboat.model.status import judge_source
+    from lifeboat.stages.drill_records import read_drill_records
 
     opened = open_environment(policy_name, name)
     rpo = opened.policy.objectives_of(opened.environment).rpo
+    with opened.store.connect() as store:
+        drills = read_drill_records(store, name, opened.trusted)
     return [
         judge_source(
             chain.catalog,
+            drills.records,
             service=chain.service,
             source=chain.source_name,
             rpo=rpo,
@@ -78,6 +83,7 @@ def _tables(name: str, statuses: list[SourceStatus]) -> list[RenderableType]:
             "–" if status.age is None else spoken_age(status.age),
             spoken_duration(status.rpo),
             status.last_quality or "–",
+            f"{status.drilled_at:%Y-%m-%d}" if status.drilled_at else "never",
             status.newest_good or "–",
         )
         for status in statuses
@@ -89,6 +95,7 @@ def _tables(name: str, statuses: list[SourceStatus]) -> list[RenderableType]:
         ">age",
         ">RPO",
         "last quality",
+        "drilled",
         "=newest good backup",
     ]
     shown: list[RenderableType] = [table(columns, rows)]

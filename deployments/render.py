@@ -89,7 +89,11 @@ def _drill(name: str, environment: Environment, policy_name: str) -> dict[str, A
         "tags": [f"env:{name}", "kind:drill"],
         "parameters": {"environment": name, "policy": policy_name},
         "work_pool": {"name": environment.restore_work_pool},
-        "schedules": [],
+        "schedules": [
+            {"slug": "drill", "cron": schedule.cron, "timezone": schedule.time_zone, "active": True}
+            for schedule in (environment.drill,)
+            if schedule
+        ],
         **_INSTALLED,
     }
 

@@ -16,8 +16,8 @@ from lifeboat.model.drill_record import DrillRecord, new_drill_id
 from lifeboat.model.manifest import PolicyReference
 from lifeboat.model.restore_choice import Point
 from lifeboat.stages.drill_facts import DrillOrder
-from lifeboat.stages.voyage import random_suffix
-from tasks.drill import carry_out, publish, read_catalogs, refuse_verdict, report
+from lifeboat.stages.voyage import random_seed, random_suffix
+from tasks.drill import announce, carry_out, publish, read_catalogs, refuse_verdict, report
 from tasks.progress import ProgressBoard
 from tasks.restore_board import loader_aboard, open_places
 
@@ -32,10 +32,14 @@ def drill(
     sources: list[str] | None = None,
     run: str | None = None,
     incident: dt.datetime | None = None,
+    seed: int | None = None,
+    page: str = "",
     policy: str = "digital-automotive",
     jobs: int = 2,
 ) -> DrillRecord:
     """Restore an environment's newest backups into a sandbox, compare, measure RTO and RPO, destroy the sandbox.
+
+    A drill of everything also restores and compares an older backup of each source, without timing it.
 
     The run is red unless both objectives were met and everything was equal; the signed record is on the store anyway.
 
@@ -44,6 +48,8 @@ def drill(
         sources: Sources as service/source; all of them when empty. A drill of some is never green: it has no RTO.
         run: A run id, for the backups that one run took together; each source's newest when empty.
         incident: When the disaster struck, for the RPO; the start of the drill when empty.
+        seed: The seed of an earlier drill's record, to draw the same older backups again; a new one when empty.
+        page: A file of the drill host for the page in HTML, besides the folder of the policy's drills.pages.
         policy: A shipped policy's name, or the path of a policy file.
         jobs: Parts loaded, and tables compared, at the same time.
     """
@@ -51,20 +57,31 @@ def drill(
     reference = PolicyReference(name=rules.name, version=rules.version, sha256=rules.sha256)
     places = open_places(rules, environment).places
     drill_id = new_drill_id(clock.utc_now(), random_suffix())
+    drawn = random_seed() if seed is None else seed
     order = DrillOrder(
-        rules, reference, environment, drill_id, tuple(sources or ()), Point(run_id=run), incident, jobs
+        rules,
+        reference,
+        environment,
+        drill_id,
+        tuple(sources or ()),
+        Point(run_id=run),
+        incident,
+        drawn,
+        jobs,
     )
     signer = load_drill_signer(environment)
     try:
-        catalogs = read_catalogs(order, places)
+        view = read_catalogs(order, places)
     except StoreUnreachable as error:
         raise CouldNotMeasure(f"The drill was not begun: {error.message}", hint=error.hint) from None
     with (
         ProgressBoard(f"drill {environment}") as board,
         loader_aboard(places, rules.environment(environment), board.note) as loader,
     ):
-        finished = carry_out(order, places, catalogs, loader)
+        finished = carry_out(order, places, view, loader)
     publish(finished, signer, places)
-    report(finished)
+    announce(finished.record)
+    pages = [Path(folder) / f"{drill_id}.html" for folder in [rules.drills.pages] if folder]
+    report(finished, view.past, [*pages, *([Path(page)] if page else [])])
     refuse_verdict(finished.record)
     return finished.record

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Sequence
 
 from lifeboat.model.drill_record import DrillRecord
-from lifeboat.model.policy_values import spoken_duration
+from lifeboat.model.restore_estimate import spoken_time
 from lifeboat.model.runbook_text import cell
 
 SHOWN = 50
 """Differences that the page lists; all are counted."""
+TREND = 12
+"""Drills before this one that the page lists."""
 _WIDTH = 40
 
 
-def drill_page(record: DrillRecord, differences: Sequence[str], explanations: Sequence[str]) -> str:
-    """Markdown. ``differences`` and ``explanations`` hold names."""
+def drill_page(
+    record: DrillRecord,
+    differences: Sequence[str],
+    explanations: Sequence[str],
+    past: Sequence[DrillRecord] = (),
+) -> str:
+    """Markdown. ``differences`` and ``explanations`` hold names; ``past`` are the drills before, oldest first."""
     lines = [
         f"# Drill of {record.environment}: {record.verdict.upper()}",
         f"`{record.drill_id}`, {record.started_at:%Y-%m-%d %H:%M} UTC, kind {record.drill_kind}",
@@ -33,6 +39,7 @@ def drill_page(record: DrillRecord, differences: Sequence[str], explanations: Se
         "| backup | data of (UTC) | compared | differences |",
         "|---|---|---|---|",
         *_comparisons(record),
+        *_trend(past),
     ]
     told = [*explanations, *differences[:SHOWN]]
     if len(differences) > SHOWN:
@@ -77,11 +84,7 @@ def _comparisons(record: DrillRecord) -> list[str]:
     rows = []
     for backup in record.backups:
         each = compared.get(backup.backup_id)
-        what = (
-            f"{each.databases} databases, {each.tables:,} tables, {each.rows:,} rows, {each.files:,} files"
-            if each
-            else "nothing"
-        )
+        what = each.told if each else "nothing"
         found = ", ".join(f"{one.count} × {one.code}" for one in each.differences) if each else ""
         rows.append(
             f"| {backup.backup_id} ({backup.choice}) | {backup.data_timestamp:%Y-%m-%d %H:%M:%S} | {what} | "
@@ -90,9 +93,19 @@ def _comparisons(record: DrillRecord) -> list[str]:
     return rows
 
 
+def _trend(past: Sequence[DrillRecord]) -> list[str]:
+    if not past:
+        return []
+    rows = [
+        f"| {each.started_at:%Y-%m-%d} | {each.drill_kind} | {each.verdict} | "
+        f"{_time(each.rto.working_milliseconds if each.rto else None)} | "
+        f"{_time(each.rpo.achieved_milliseconds if each.rpo else None)} |"
+        for each in reversed(past[-TREND:])
+    ]
+    return ["", "| drills before | kind | verdict | RTO | RPO |", "|---|---|---|--:|--:|", *rows]
+
+
 def _time(milliseconds: int | None) -> str:
     if milliseconds is None:
         return "not measured"
-    if milliseconds < 60_000:
-        return f"{milliseconds / 1000:.1f} s"
-    return spoken_duration(dt.timedelta(minutes=-(-milliseconds // 60_000)))
+    return spoken_time(milliseconds)

@@ -81,6 +81,13 @@ class Comparison(Value):
     def compared(self) -> bool:
         return bool(self.databases or self.tables or self.files)
 
+    @property
+    def told(self) -> str:
+        """``3 databases, 7 tables, 1,526,801 rows``: what there was of, in words."""
+        counts = {"databases": self.databases, "tables": self.tables, "rows": self.rows, "files": self.files}
+        told = (f"{count:,} {name if count > 1 else name[:-1]}" for name, count in counts.items() if count)
+        return ", ".join(told) or "nothing"
+
 
 class Probe(Value):
     """One check of the policy's own on the restored data, by its name in the policy."""

@@ -56,8 +56,8 @@ class Phase(Value):
     """One phase of one recovery.
 
     ``basis``: ``measured`` on a monotonic clock, failed attempts included; an ``allowance`` that ``owner`` (a role,
-    not a person) declared; or ``extrapolated``, then the time is the upper bound. A measured phase without a time did
-    not come to its end.
+    not a person) declared; or ``extrapolated``, then the time is the upper bound, and ``sample_milliseconds`` what the
+    sample took. A measured phase without a time did not come to its end.
     """
 
     name: PhaseName
@@ -65,15 +65,24 @@ class Phase(Value):
     basis: Literal["measured", "allowance", "extrapolated"]
     milliseconds: Milliseconds | None
     started_at: Instant | None = None
+    sample_milliseconds: Milliseconds | None = None
     extrapolation: Extrapolation | None = None
+
+    @property
+    def measured_milliseconds(self) -> int | None:
+        """What was really timed, be it of a sample only."""
+        return self.milliseconds if self.basis == "measured" else self.sample_milliseconds
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
         if self.milliseconds is None and self.basis != "measured":
             raise ValueError(f"{self.name}: what is {self.basis} has a time")
         bound = self.extrapolation and self.extrapolation.bound_milliseconds
-        if (self.basis == "extrapolated") != (bound is not None):
-            raise ValueError(f"{self.name}: extrapolated goes with an extrapolation, and with nothing else")
+        extrapolated = self.basis == "extrapolated"
+        if extrapolated != (bound is not None) or extrapolated != (self.sample_milliseconds is not None):
+            raise ValueError(
+                f"{self.name}: extrapolated goes with an extrapolation and a sample, and with nothing else"
+            )
         if bound is not None and bound != self.milliseconds:
             raise ValueError(f"{self.name}: the time of an extrapolation is its upper bound")
         if self.basis == "allowance" and self.started_at is not None:

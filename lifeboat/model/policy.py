@@ -10,7 +10,7 @@ import datetime as dt
 import re
 from collections.abc import Iterable
 from functools import cache
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, ValidationError, field_validator
 from pydantic.json_schema import SkipJsonSchema
@@ -24,9 +24,7 @@ from lifeboat.model.policy_drills import DrillRules
 from lifeboat.model.policy_environment import Environment, Objectives
 from lifeboat.model.policy_problems import described_errors
 from lifeboat.model.policy_text import Path, PolicyText, UnreadableText, parse_policy_text, path_text
-from lifeboat.model.policy_values import Text, TimeOfDay, TimeZone, did_you_mean, shown
-
-Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
+from lifeboat.model.policy_values import Text, TimeOfDay, TimeZone, Weekday, did_you_mean, shown
 
 
 def _each_day_once(days: tuple[Weekday, ...]) -> tuple[Weekday, ...]:

@@ -25,6 +25,14 @@ class DrillRules(Value):
     """How drills are judged."""
 
     allowances: Allowances = Field(Allowances(), description="Times that are declared, not measured.")
+    older: bool = Field(
+        True,
+        description="Whether a drill of a whole environment also restores and compares an older backup of each source.",
+    )
+    pages: Text | None = Field(
+        None,
+        description="Folder of the drill host for a page per drill, in HTML; names are on it, so it lies on no store.",
+    )
     folder: Text | None = Field(
         None, description="Folder of the drill host for sandboxes; left out, one below its temporary folder."
     )

@@ -10,7 +10,7 @@ from pydantic.json_schema import SkipJsonSchema
 
 from lifeboat.model.manifest import Slug, Value, chain_name
 from lifeboat.model.policy_retention import Retention
-from lifeboat.model.policy_schedule import Schedule
+from lifeboat.model.policy_schedule import DrillSchedule, Schedule
 from lifeboat.model.policy_sources import Source
 from lifeboat.model.policy_values import (
     AgeRecipient,
@@ -115,6 +115,10 @@ class Environment(Value):
     store: StoreRules = Field(description="Where the backups lie.")
     spool: SpoolRules = Field(SpoolRules(), description="Where sealed parts wait for their upload.")
     schedule: Schedule = Field(description="When runs start.")
+    drill: DrillSchedule | None = Field(
+        None,
+        description="When it is drilled (P15); left out, only when somebody or a CI system starts a drill.",
+    )
     retention: Retention = Field(description="How long backups stay.")
     objectives: Objectives | None = Field(None, description="Other objectives than the policy's.")
     limits: Limits = Field(Limits(), description="When work is ended.")

@@ -16,10 +16,17 @@ from itertools import pairwise
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from lifeboat.model.manifest import Value
-from lifeboat.model.policy_values import Duration, TimeOfDay, TimeZone, default_as_written, spoken_duration
+from lifeboat.model.policy_values import (
+    Duration,
+    TimeOfDay,
+    TimeZone,
+    Weekday,
+    default_as_written,
+    spoken_duration,
+)
 
 HORIZON_YEARS = 10
 """How far ahead the clock changes of a time zone are looked at."""
@@ -60,6 +67,34 @@ class Schedule(Value):
         return tuple(
             f"{minute} {','.join(map(str, hours))} * * *" for minute, hours in sorted(hours_by_minute.items())
         )
+
+
+class DrillSchedule(Value):
+    """When an environment is drilled: once a week, so that one that fails is repeated well within the month (P15)."""
+
+    day: Weekday = Field(description="Day of the week.")
+    time_zone: TimeZone = Field(
+        "UTC",
+        description="Zone of day and time. Local times between 01:00 and 03:00 are refused: clock changes.",
+    )
+    at: TimeOfDay = Field(
+        description="Time of day, apart from the backup's runs: they share store, line and disks."
+    )
+
+    @field_validator("at")
+    @classmethod
+    def _exists_every_week(cls, at: dt.time, info: ValidationInfo) -> dt.time:
+        if info.data.get("time_zone") != "UTC" and _NIGHT[0] <= at < _NIGHT[1]:
+            raise ValueError(
+                f"{at:%H:%M} falls into the hours in which clocks change: take a time outside 01:00 to 03:00, "
+                "or time_zone: UTC"
+            )
+        return at
+
+    @property
+    def cron(self) -> str:
+        """As a cron expression in ``time_zone``."""
+        return f"{self.at.minute} {self.at.hour} * * {self.day[:3].upper()}"
 
 
 @dataclass(frozen=True)

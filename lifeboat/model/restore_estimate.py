@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 
 from lifeboat.errors import CouldNotMeasure
+from lifeboat.model.drill_choice import proven_backups
 from lifeboat.model.drill_record import DrilledBackup, DrillRecord
 from lifeboat.model.extrapolation import Measurement, extrapolate
 from lifeboat.model.manifest import Value
@@ -54,17 +55,11 @@ def estimate_restore(planned: Sequence[PlannedObject], records: Sequence[DrillRe
 
 def _drilled(source: str, records: Sequence[DrillRecord]) -> list[DrilledBackup]:
     """What came back whole and equal; a restore that failed was perhaps short."""
-    equal = {
-        each.backup_id
-        for record in records
-        for each in record.comparisons
-        if each.compared and not each.differences
-    }
     return [
         backup
         for record in records
-        for backup in record.backups
-        if f"{backup.service}/{backup.source}" == source and backup.backup_id in equal
+        for backup in proven_backups(record)
+        if f"{backup.service}/{backup.source}" == source
     ]
 
 

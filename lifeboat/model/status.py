@@ -7,12 +7,14 @@ Judged from the catalog alone, which is what the store says: a run's state, gree
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
 from lifeboat.model.catalog import Catalog, Entry
+from lifeboat.model.drill_choice import undrilled
+from lifeboat.model.drill_record import DrillRecord
 from lifeboat.model.policy_values import spoken_duration
 from lifeboat.model.retention import CLOCK_TOLERANCE
 
@@ -22,7 +24,7 @@ class Standing(StrEnum):
 
     FINE = "fine"
     OVERDUE = "overdue"
-    """Over its RPO, or without any good backup."""
+    """Over its RPO, without any good backup, or not drilled within a month."""
     DOUBTFUL = "doubtful"
     """Something is not what was signed; whatever the age says, a person must look (P19)."""
 
@@ -41,15 +43,23 @@ class SourceStatus:
     age: dt.timedelta | None
     last_quality: Literal["good", "suspect"] | None
     """Of the newest backup, whichever it is."""
+    drilled_at: dt.datetime | None
+    """When it was last restored and found equal."""
     reasons: tuple[str, ...]
     doubts: tuple[str, ...]
     notes: tuple[str, ...]
 
 
 def judge_source(
-    catalog: Catalog, *, service: str, source: str, rpo: dt.timedelta, now: dt.datetime
+    catalog: Catalog,
+    drills: Sequence[DrillRecord],
+    *,
+    service: str,
+    source: str,
+    rpo: dt.timedelta,
+    now: dt.datetime,
 ) -> SourceStatus:
-    """Judge one source at ``now`` (aware).
+    """Judge one source at ``now`` (aware), with the verified records of past drills of its environment.
 
     A backup dated in the future counts for nothing: it would look young for as long as the clock was wrong (F35).
     """
@@ -60,7 +70,8 @@ def judge_source(
         default=None,
     )
     age = max(now - newest.manifest.data_timestamp, dt.timedelta(0)) if newest else None
-    reasons = tuple(_reasons(age, rpo))
+    drilled_at, undrilled_reason = undrilled(f"{service}/{source}", catalog, drills, now=now)
+    reasons = (*_reasons(age, rpo), *([undrilled_reason] if undrilled_reason else []))
     return SourceStatus(
         service=service,
         source=source,
@@ -70,6 +81,7 @@ def judge_source(
         data_timestamp=newest.manifest.data_timestamp if newest else None,
         age=age,
         last_quality=catalog.newest.manifest.quality if catalog.newest else None,
+        drilled_at=drilled_at,
         reasons=reasons,
         doubts=catalog.doubts,
         notes=tuple(_notes(catalog, ahead)),

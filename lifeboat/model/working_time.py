@@ -14,7 +14,8 @@ from zoneinfo import ZoneInfo
 
 from lifeboat.errors import CouldNotMeasure
 from lifeboat.model.nationwide_holidays import nationwide_holidays
-from lifeboat.model.policy import Policy, Weekday, WorkingHours
+from lifeboat.model.policy import Policy, WorkingHours
+from lifeboat.model.policy_values import Weekday
 
 _WEEKDAYS: Final[tuple[Weekday, ...]] = (
     "monday",

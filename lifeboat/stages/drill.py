@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from lifeboat import clock
 from lifeboat.adapters.loading import Loader
@@ -25,8 +26,10 @@ from lifeboat.model.drill_record import (
 )
 from lifeboat.model.names import name_text
 from lifeboat.model.phases import PhaseName
+from lifeboat.model.restore_choice import Point
 from lifeboat.stages.compare import Difference, compare_database
 from lifeboat.stages.drill_facts import Drilled, DrillOrder, RestoredBackup, record_of
+from lifeboat.stages.drill_view import DrillView, older_backups, phases_of_whole
 from lifeboat.stages.restoration import plan_restoration
 from lifeboat.stages.restore_items import FAILURES, ServerItem, TreeItem, told_failure
 from lifeboat.stages.restore_order import RestoreOrder, RestorePlaces
@@ -36,36 +39,47 @@ from lifeboat.stages.verify_tree import verify_tree
 @dataclass(frozen=True)
 class FinishedDrill:
     record: DrillRecord
-    drilled: Drilled
+    drilled: tuple[Drilled, ...]
     swept: tuple[str, ...]
     """Drills that died, whose sandboxes were destroyed first."""
 
+    @property
+    def differences(self) -> tuple[str, ...]:
+        """With names, for the drill's own page."""
+        return tuple(found.where for each in self.drilled for found in each.differences)
 
-def drill(
-    order: DrillOrder, places: RestorePlaces, catalogs: Sequence[Catalog], loader: Loader
-) -> FinishedDrill:
+    @property
+    def explanations(self) -> tuple[str, ...]:
+        return tuple(text for each in self.drilled for text in each.explanations)
+
+
+def drill(order: DrillOrder, places: RestorePlaces, view: DrillView, loader: Loader) -> FinishedDrill:
     """Carry out a drill and judge it; a source that fails does not stop the others.
 
     Raises only when nothing at all came back, could be begun, or a sandbox stays behind.
     """
     started = clock.utc_now()
     swept = tuple(sweep_sandboxes(order.root))
-    drilled = Drilled()
-    needed = _needed(order, catalogs)
-    with sandbox(order.root, order.drill_id, needed=needed) as place:
+    drilled, older = Drilled(), Drilled()
+    catalogs = tuple(view.catalogs[label] for label in order.labels)
+    with sandbox(order.root, order.drill_id, needed=_needed(order, catalogs)) as place:
         for label in order.labels:
-            try:
-                _drill_source(order, label, places, place, loader, drilled)
-            except FAILURES as error:
-                drilled.failures[_code(error)] += 1
-                drilled.explanations.append(f"{label}: {told_failure(error)}")
+            _attempt(order, Chosen(label, order.point), places, place, loader, drilled)
+    for number, each in enumerate(older_backups(order, view, started), start=1):
+        # After the measurement, and each gone before the next comes: the disk holds one at a time.
+        name = f"{order.drill_id}-older-{number}"
+        with sandbox(order.root, name, needed=each.plain_bytes) as place:
+            chosen = Chosen(each.source, Point(backup_id=each.backup_id), each.choice)
+            _attempt(order, chosen, places, place, loader, older)
     if not drilled.backups:
         told = "\n".join(f"  {text}" for text in drilled.explanations)
         raise DrillMissed(
             f"Nothing of {order.environment} could be restored:\n{told}",
             hint="Look at the store and at the identity of this host; there is no record of a drill of nothing.",
         )
-    return FinishedDrill(record_of(order, drilled, catalogs, started, clock.utc_now()), drilled, swept)
+    phases = phases_of_whole(order, view, drilled)
+    record = record_of(order, drilled, older, phases, catalogs, started, clock.utc_now())
+    return FinishedDrill(record, (drilled, older), swept)
 
 
 def _needed(order: DrillOrder, catalogs: Sequence[Catalog]) -> int:
@@ -77,16 +91,50 @@ def _needed(order: DrillOrder, catalogs: Sequence[Catalog]) -> int:
     return sum(entry.manifest.totals.plain_bytes for entry in newest if entry)
 
 
+@dataclass(frozen=True)
+class Chosen:
+    """One backup to be drilled, of the source ``label``."""
+
+    label: str
+    point: Point
+    older: Literal["random", "oldest-monthly"] | None = None
+
+    @property
+    def choice(self) -> Literal["newest", "random", "oldest-monthly", "named"]:
+        return self.older or ("newest" if self.point == Point() else "named")
+
+
+def _attempt(
+    order: DrillOrder,
+    chosen: Chosen,
+    places: RestorePlaces,
+    place: OpenSandbox,
+    loader: Loader,
+    drilled: Drilled,
+) -> None:
+    try:
+        _drill_source(order, chosen, places, place, loader, drilled)
+    except FAILURES as error:
+        drilled.failures[_code(error)] += 1
+        drilled.explanations.append(f"{chosen.label}: {told_failure(error)}")
+
+
 def _drill_source(
-    order: DrillOrder, label: str, places: RestorePlaces, place: OpenSandbox, loader: Loader, drilled: Drilled
+    order: DrillOrder,
+    chosen: Chosen,
+    places: RestorePlaces,
+    place: OpenSandbox,
+    loader: Loader,
+    drilled: Drilled,
 ) -> None:
     """Restore one source into a server or folder of its own, and compare it."""
+    label = chosen.label
     wanted = RestoreOrder(
         environment=order.environment,
         target_environment=order.environment,
         known_sources=order.policy.environment(order.environment).source_labels,
         sources=(label,),
-        point=order.point,
+        point=chosen.point,
         with_roles=True,
     )
     name = label.replace("/", "-")
@@ -107,7 +155,7 @@ def _drill_source(
                 outcomes = item.carry_out(loader, order.jobs)
         finally:
             took = drilled.transfer_seconds - before
-            drilled.backups.append(RestoredBackup(item.manifest, _rows(item), took))
+            drilled.backups.append(RestoredBackup(item.manifest, _rows(item), took, chosen.choice))
         drilled.outcomes += outcomes
         failed = [outcome for outcome in outcomes if outcome.state == "failed"]
         drilled.failures["not-restored"] += len(failed)

@@ -51,6 +51,8 @@ class DrillOrder:
     sources: tuple[str, ...] = ()
     point: Point = field(default_factory=Point)
     incident: dt.datetime | None = None
+    seed: int = 0
+    """What older backups are drawn with."""
     jobs: int = 2
 
     @property
@@ -62,6 +64,11 @@ class DrillOrder:
     def whole(self) -> bool:
         """Whether it is all of the environment; the time for a part says nothing about the whole."""
         return set(self.policy.environment(self.environment).source_labels) <= set(self.labels)
+
+    @property
+    def proves_older(self) -> bool:
+        """Whether older backups are restored, too: in a drill of everything that nobody narrowed down."""
+        return self.policy.drills.older and not self.sources and self.point == Point()
 
     @property
     def root(self) -> Path:
@@ -77,6 +84,7 @@ class RestoredBackup:
     manifest: Manifest
     rows: int
     seconds: float
+    choice: Literal["newest", "random", "oldest-monthly", "named"]
 
 
 @dataclass
@@ -109,12 +117,20 @@ class Drilled:
 
 
 def record_of(
-    order: DrillOrder, drilled: Drilled, catalogs: Sequence[Catalog], started: dt.datetime, ended: dt.datetime
+    order: DrillOrder,
+    drilled: Drilled,
+    older: Drilled,
+    phases: tuple[Phase, ...],
+    catalogs: Sequence[Catalog],
+    started: dt.datetime,
+    ended: dt.datetime,
 ) -> DrillRecord:
-    """The signed statement's content. The sandbox is gone by now: leaving it behind raised."""
+    """The signed statement's content. The sandboxes are gone by now: leaving one behind raised.
+
+    ``older`` backups count for what they hold; phases, RTO and RPO are of ``drilled``.
+    """
     environment = order.policy.environment(order.environment)
     objectives = order.policy.objectives_of(environment)
-    phases = tuple(_phases(order, drilled))
     working = WorkingClock.of(order.policy)
     incident = order.incident or started
     return DrillRecord.of(
@@ -125,10 +141,8 @@ def record_of(
             started_at=started,
             ended_at=ended,
             policy=order.reference,
-            backups=tuple(
-                _drilled_backup(restored, "named" if order.point != Point() else "newest")
-                for restored in drilled.backups
-            ),
+            backups=tuple(drilled_backup(restored) for restored in (*drilled.backups, *older.backups)),
+            seed=order.seed if older.backups else None,
             sandbox=_sandbox(drilled, ended),
             phases=phases,
             # A drill at night would take no working time at all: it counts as if it began when people do.
@@ -146,10 +160,10 @@ def record_of(
                 objective=objectives.rpo,
                 worst=_worst(catalogs, ended),
             ),
-            comparisons=tuple(drilled.comparisons),
+            comparisons=(*drilled.comparisons, *older.comparisons),
             failures=tuple(
                 CountedCode(code=code, count=count)
-                for code, count in sorted(drilled.failures.items())
+                for code, count in sorted((drilled.failures + older.failures).items())
                 if count
             ),
             tools={name: version(name) for name in ("lifeboat", "holidays", "tzdata", "pyrage", "zstandard")},
@@ -157,14 +171,14 @@ def record_of(
     )
 
 
-def _drilled_backup(restored: RestoredBackup, choice: Literal["newest", "named"]) -> DrilledBackup:
+def drilled_backup(restored: RestoredBackup) -> DrilledBackup:
     manifest = restored.manifest
     return DrilledBackup(
         backup_id=manifest.backup_id,
         service=manifest.service,
         source=manifest.source,
         data_timestamp=manifest.data_timestamp,
-        choice=choice,
+        choice=restored.choice,
         plain_bytes=manifest.totals.plain_bytes,
         rows=restored.rows,
         milliseconds=milliseconds(dt.timedelta(seconds=restored.seconds)),
@@ -182,7 +196,7 @@ def _sandbox(drilled: Drilled, destroyed: dt.datetime) -> Sandbox:
     )
 
 
-def _phases(order: DrillOrder, drilled: Drilled) -> Iterator[Phase]:
+def measured_phases(order: DrillOrder, drilled: Drilled) -> Iterator[Phase]:
     allowances = order.policy.drills.allowances
     declared = {
         PhaseName.DETECT: allowances.detect,

@@ -116,6 +116,11 @@ def random_suffix() -> str:
     return "".join(secrets.choice("abcdefghijkmnpqrstuvwxyz23456789") for _ in range(6))
 
 
+def random_seed() -> int:
+    """What a choice is drawn with; JSON readers everywhere hold such a number exactly."""
+    return secrets.randbelow(2**53)
+
+
 def spool_root(environment: Environment) -> Path:
     """The policy's spool folder, or one below the user's cache."""
     return (

@@ -74,7 +74,9 @@ def test_every_environment_has_one_of_each_in_work_pools_of_its_own(policy: Poli
     assert not backing_up & {entry["work_pool"]["name"] for entry in of_kind("drill", rendered)}
 
 
-def test_schedules_are_those_of_the_policy_for_backups_and_none_for_restores(policy: Policy) -> None:
+def test_schedules_are_those_of_the_policy_for_backups_and_drills_and_none_for_restores(
+    policy: Policy,
+) -> None:
     rendered = entries(render(policy, POLICY))
     for entry in of_kind("backup", rendered):
         schedule = policy.environment(entry["name"]).schedule
@@ -82,6 +84,10 @@ def test_schedules_are_those_of_the_policy_for_backups_and_none_for_restores(pol
             (cron, schedule.time_zone) for cron in schedule.cron
         ]
     assert [entry["schedules"] for entry in of_kind("restore", rendered)] == [[]] * len(policy.environments)
+    (drill,) = (entry for entry in of_kind("drill", rendered) if entry["name"] == "production")
+    assert [(found["cron"], found["timezone"]) for found in drill["schedules"]] == [("0 8 * * WED", "UTC")]
+    (unscheduled,) = of_kind("drill", entries(render(read_policy(Path("demo")), "demo")))
+    assert unscheduled["schedules"] == []
 
 
 def test_schedules_at_different_minutes_have_slugs_that_do_not_depend_on_the_time() -> None:
@@ -183,21 +189,24 @@ def test_deploying_all_makes_each_entry_a_deployment_of_the_real_flow(server: Sy
 
 
 @pytest.mark.prefect
-def test_scheduler_within_a_minute_plans_runs_of_every_backup_and_of_no_restore(
+def test_scheduler_within_a_minute_plans_runs_of_every_backup_and_drill_and_of_no_restore(
     server: SyncPrefectClient,
 ) -> None:
     """With SQLAlchemy 2.1 the server looks healthy, and its scheduler never plans a single run."""
-    backups = {each.name for each in deployed(server) if "kind:backup" in each.tags}
+    entrypoints = {each.id: (each.entrypoint, each.name) for each in deployed(server)}
+    wanted = {
+        (entry["entrypoint"], entry["name"])
+        for kind in ("backup", "drill")
+        for entry in of_kind(kind, ENTRIES)
+    }
     scheduled = FlowRunFilter.model_validate({"state": {"type": {"any_": ["SCHEDULED"]}}})
-    names = {each.id: each.name for each in deployed(server)}
     deadline = time.monotonic() + 60
-    planned: set[str] = set()
-    while planned < backups and time.monotonic() < deadline:
+    planned: set[tuple[str | None, str]] = set()
+    while planned < wanted and time.monotonic() < deadline:
         time.sleep(0.5)
         runs = server.read_flow_runs(flow_run_filter=scheduled)
-        planned = {names[run.deployment_id] for run in runs if run.deployment_id}
-    assert planned == backups
-    assert {tag for run in runs for tag in run.tags if tag.startswith("kind:")} == {"kind:backup"}
+        planned = {entrypoints[run.deployment_id] for run in runs if run.deployment_id}
+    assert planned == wanted
 
 
 @pytest.mark.prefect

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
+import httpx
 import psutil
 import pytest
+from prefect.settings import PREFECT_API_URL
 from support.anchorage import Anchorage, anchorage
 from support.folders import let_through
 from support.postgres import MAJORS
@@ -18,9 +22,11 @@ from blocks.harbour import load_drill_signer
 from cli.main import run
 from flows.backup import backup_environment
 from flows.drill import drill
+from lifeboat import clock
 from lifeboat.adapters.policy_file import read_policy
 from lifeboat.errors import CouldNotMeasure, DrillMissed
 from lifeboat.model.drill_record import DrillRecord
+from lifeboat.model.manifest import Manifest
 from lifeboat.model.objectives import Verdict
 from lifeboat.model.phases import PhaseName
 from lifeboat.stages import drill as stage
@@ -43,6 +49,7 @@ class Dock:
     def __init__(self, harbour: Anchorage, folder: Path) -> None:
         self.harbour = harbour
         self.sandboxes = folder / "sandboxes"
+        self.pages = folder / "pages"
         documents = folder / "documents"
         documents.mkdir()
         for number in range(20):
@@ -54,12 +61,27 @@ class Dock:
             "classification": {"confidentiality": "high", "integrity": "high", "availability": "high"},
         }
         path = Path(harbour.policy("drills", services__main__sources__documents=source))
-        path.write_text(path.read_text() + f"drills: {{folder: {self.sandboxes}}}\n")
+        path.write_text(
+            path.read_text() + f"drills: {{folder: {self.sandboxes}, pages: {self.pages}, older: false}}\n"
+        )
         self.policy = str(path)
 
     @property
     def store(self) -> Path:
         return self.harbour.folder / "store"
+
+    @contextlib.contextmanager
+    def damaged(self, manifest: Manifest) -> Iterator[None]:
+        """One bit of the part with the rows of ``shop`` is wrong meanwhile."""
+        index = self.harbour.ship.open(manifest)
+        shop = next(database for database in index.databases if database.name == "shop")
+        part = self.store / index.part(shop.tables[0].part).name
+        sound = part.read_bytes()
+        part.write_bytes(sound[:100] + bytes([sound[100] ^ 1]) + sound[101:])
+        try:
+            yield
+        finally:
+            part.write_bytes(sound)
 
     def nothing_is_left(self) -> bool:
         """No sandbox, and no server that ran in one."""
@@ -84,6 +106,20 @@ def dock(prefect_server: None, tmp_path_factory: pytest.TempPathFactory) -> Iter
         yield made
 
 
+def event_of(record: DrillRecord) -> dict[str, Any]:
+    """What the server was told, for automations; it may take a moment to be there."""
+    wanted = {"event": {"name": [f"drill.{record.verdict}"]}}
+    limit = clock.Deadline.after(20)
+    while True:
+        answer = httpx.post(f"{PREFECT_API_URL.value()}/events/filter", json={"filter": wanted}).json()
+        for event in answer["events"]:
+            if event["payload"]["drill_id"] == record.drill_id:
+                assert event["resource"]["prefect.resource.id"] == "lifeboat.environment.demo"
+                return dict(event)
+        assert not limit.passed(), f"no event of {record.drill_id}"
+        clock.sleep(0.2)
+
+
 def test_sound_backups_are_green_and_the_record_is_signed_on_the_store(dock: Dock) -> None:
     record = drill("demo", policy=dock.policy)
 
@@ -103,6 +139,12 @@ def test_sound_backups_are_green_and_the_record_is_signed_on_the_store(dock: Doc
     raw = (dock.store / record.file_name).read_bytes()
     statement = dock.harbour.ship.keys.trusted.verify(raw, where="a drill record")
     assert DrillRecord.model_validate_json(json.dumps(statement)) == record
+    # The page is for who may see names, beside the policy's folder only.
+    assert [path.name for path in dock.pages.iterdir()] == [f"{record.drill_id}.html"]
+    (page,) = dock.pages.iterdir()
+    assert "bring it back, in time" in page.read_text()
+    assert page.stat().st_mode & 0o777 == 0o600
+    assert event_of(record)["payload"]["rto_milliseconds"] == record.rto.working_milliseconds
     # A connection that was lost when the record was there already leaves it as it is.
     places = open_places(read_policy(Path(dock.policy)), "demo").places
     signer = load_drill_signer("demo")
@@ -123,24 +165,47 @@ def test_sound_backups_are_green_and_the_record_is_signed_on_the_store(dock: Doc
     assert not [name for name in (b"shop", b"orders", b"letter", b".txt") if name in raw]
 
 
+def test_older_backups_are_proven_and_take_no_part_in_the_times(dock: Dock) -> None:
+    """The policy has one backup of each source so far: a second makes the first an older one."""
+    dock.harbour.rewrite()
+    backup_environment("demo", policy=dock.policy)
+    first, second = (dock.harbour.ship.catalog().entries[place].manifest for place in (0, 1))
+    policy = Path(dock.policy).with_name("older.yaml")
+    policy.write_text(Path(dock.policy).read_text().replace("older: false", "older: true"))
+
+    record = drill("demo", seed=42, policy=str(policy))
+
+    assert (record.verdict, record.seed) == (Verdict.MET, 42)
+    drilled = {each.backup_id: each for each in record.backups if each.source == "databases"}
+    assert {each.backup_id: each.choice for each in drilled.values()} == {
+        first.backup_id: "oldest-monthly",
+        second.backup_id: "newest",
+    }
+    assert {each.backup_id for each in record.comparisons if each.rows == 5000} == set(drilled)
+    assert record.rpo and record.rpo.data_timestamp == min(
+        each.data_timestamp for each in record.backups if each.choice == "newest"
+    )
+    transfer = sum(each.milliseconds or 0 for each in record.phases if each.name in ("fetch", "restore"))
+    assert transfer < sum(each.milliseconds for each in record.backups)
+    # Proven this quarter: what is left of older ones is drawn, and damage in one of them turns the drill red.
+    with dock.damaged(first), pytest.raises(DrillMissed, match="not-restored") as caught:
+        drill("demo", policy=str(policy))
+    assert caught.value.record and caught.value.record.rto and caught.value.record.rto.verdict is Verdict.MET
+    assert {each.choice for each in caught.value.record.backups} == {"newest", "random"}
+    assert dock.nothing_is_left()
+
+
 def test_damaged_part_is_red_and_says_so(dock: Dock) -> None:
-    harbour = dock.harbour
-    index = harbour.ship.open()
-    shop = next(database for database in index.databases if database.name == "shop")
-    part = dock.store / index.part(shop.tables[0].part).name
-    sound = part.read_bytes()
-    part.write_bytes(sound[:100] + bytes([sound[100] ^ 1]) + sound[101:])
-    try:
-        with pytest.raises(DrillMissed, match="not-restored") as caught:
-            drill("demo", policy=dock.policy)
-    finally:
-        part.write_bytes(sound)
+    newest = dock.harbour.ship.catalog().newest_good
+    assert newest
+    with dock.damaged(newest.manifest), pytest.raises(DrillMissed, match="not-restored") as caught:
+        drill("demo", policy=dock.policy)
     assert caught.value.record and caught.value.record.verdict is Verdict.MISSED
     assert dock.nothing_is_left()
 
 
 def test_missing_index_is_red_and_does_not_stop_the_other_source(dock: Dock) -> None:
-    index = next(path for path in dock.store.glob("main-databases-*.index.age"))
+    index = max(dock.store.glob("main-databases-*.index.age"))
     hidden = index.with_name("hidden")
     index.rename(hidden)
     try:

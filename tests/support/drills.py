@@ -57,6 +57,7 @@ def phases(*, over: bool = False, missing: str = "", extrapolated: bool = False)
             fields |= {
                 "basis": "extrapolated",
                 "milliseconds": found.bound_milliseconds,
+                "sample_milliseconds": time // 4,
                 "extrapolation": found,
             }
         told.append(Phase.model_validate(fields))

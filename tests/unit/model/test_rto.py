@@ -174,7 +174,7 @@ def test_extrapolated_recovery_is_judged_on_its_upper_bound_and_labelled(
     upper: int, verdict: Verdict
 ) -> None:
     told = phases()
-    told[4] = phase("restore", upper, basis="extrapolated", extrapolation=bound(upper))
+    told[4] = phase("restore", upper, basis="extrapolated", sample_milliseconds=1, extrapolation=bound(upper))
     rto = judged(told)
     assert (rto.verdict, rto.extrapolated) == (verdict, True)
     assert any(note.startswith("upper bounds, never achieved: restore") for note in rto.notes)
@@ -186,7 +186,14 @@ def test_extrapolated_recovery_is_judged_on_its_upper_bound_and_labelled(
         {"basis": "allowance", "milliseconds": None},
         {"basis": "allowance", "started_at": MONDAY},
         {"basis": "extrapolated"},
-        {"basis": "extrapolated", "milliseconds": 59 * 60_000, "extrapolation": bound(60)},
+        {
+            "basis": "extrapolated",
+            "milliseconds": 59 * 60_000,
+            "sample_milliseconds": 1,
+            "extrapolation": bound(60),
+        },
+        {"basis": "extrapolated", "milliseconds": 60 * 60_000, "extrapolation": bound(60)},
+        {"sample_milliseconds": 1},
         {"basis": "measured", "extrapolation": bound(60)},
         {"milliseconds": -1},
         {"milliseconds": 1.5},

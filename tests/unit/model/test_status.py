@@ -18,6 +18,7 @@ HOUR = dt.timedelta(hours=1)
 def judged(chain: Chain, now: dt.datetime) -> SourceStatus:
     return judge_source(
         chain.catalog(anchored=True),
+        (),
         service="main",
         source="databases",
         rpo=RPO,
