@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
-from xml.etree import ElementTree
 
 import typer
 
 from cli.commands_restore import parse_moment
+from cli.drill_junit import junit_of, junit_of_none
 from cli.options import DEFAULT_POLICY, AsJson, EnvironmentName, PolicyName, split_source
-from cli.output import Output, line
+from cli.output import Output, console, line
 from lifeboat.errors import CouldNotMeasure, DrillMissed
 
 if TYPE_CHECKING:
@@ -48,6 +48,22 @@ def drill(
     junit: Annotated[
         Path | None, typer.Option("--junit", metavar="FILE", help="Write the verdicts as JUnit XML, for CI.")
     ] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json-file", metavar="FILE", help="Write the record as JSON, for CI.")
+    ] = None,
+    ci: Annotated[
+        bool,
+        typer.Option(
+            "--ci",
+            help="Have the deployment drill/ENV do it and wait for it; writes lifeboat-drill.json and .xml.",
+        ),
+    ] = False,
+    wait: Annotated[
+        str,
+        typer.Option(
+            "--wait", metavar="DURATION", help="With --ci: how long to wait before it is cancelled."
+        ),
+    ] = "4h",
     jobs: Annotated[
         int, typer.Option("--jobs", metavar="N", min=1, max=64, help="Parts loaded at the same time.")
     ] = 2,
@@ -58,54 +74,71 @@ def drill(
 
     Exits with 0 when the objectives were met and everything was equal, 1 when not, 2 when it could not measure.
     """
-    from cli.prefect_api import prefect_errors, require_api
-    from flows.drill import drill as flow
+    from cli.prefect_api import require_api
     from lifeboat.adapters.policy_file import read_policy
     from lifeboat.model.drill_page import drill_page
 
     for label in sources or ():
         split_source(label)
-    rules = read_policy(Path(policy))
-    moment = parse_moment(incident, rules.time_zone) if incident else None
+    moment = parse_moment(incident, read_policy(Path(policy)).time_zone) if incident else None
+    parameters: dict[str, Any] = {
+        "environment": environment, "sources": sources, "run": run, "incident": moment, "seed": seed, "page": page,
+        "policy": policy, "jobs": jobs,
+    }  # fmt: skip
     require_api()
-    with prefect_errors():
-        state = flow(environment, sources, run, moment, seed, page, policy, jobs, return_state=True)
-        result: Any = state.result(raise_on_failure=False)
-    record = result.record if isinstance(result, (DrillMissed, CouldNotMeasure)) else result
-    if isinstance(record, Exception) or record is None:
-        raise result
+    if ci:
+        junit = junit or Path("lifeboat-drill.xml")
+        json_file = json_file or Path("lifeboat-drill.json")
+        record = _by_deployment(parameters, wait, junit)
+    else:
+        record = _here(parameters)
     if junit:
-        junit.write_bytes(_junit(record))
+        junit.write_bytes(junit_of(record))
+    if json_file:
+        json_file.write_text(record.model_dump_json(indent=2) + "\n")
     output = Output(as_json)
     if not as_json:
         output.result(None, line(drill_page(record, (), ())))
-    if isinstance(result, Exception):
-        raise result
+    from tasks.drill import refuse_verdict
+
+    refuse_verdict(record)
     if as_json:
         output.result(record.model_dump(mode="json"))
 
 
-def _junit(record: DrillRecord) -> bytes:
-    """A case for each objective and each backup; a failure is what was missed, an error what was not measured."""
-    suite = ElementTree.Element("testsuite", name=f"drill of {record.environment}")
-    cases: list[tuple[str, str, tuple[str, ...]]] = []
-    for name, judged in (("RTO", record.rto), ("RPO", record.rpo)):
-        if judged is not None:
-            cases.append((name, judged.verdict, judged.reasons))
-    for backup in record.backups:
-        reasons = tuple(reason for reason in record.reasons if reason.startswith(backup.backup_id))
-        different = any(each.differences for each in record.comparisons if each.backup_id == backup.backup_id)
-        verdict = "missed" if different else "unmeasured" if reasons else "met"
-        cases.append((backup.backup_id, verdict, reasons))
-    if record.drill_kind == "partial":
-        cases.append(("whole environment", "unmeasured", ("only some of its sources were drilled",)))
-    for failure in record.failures:
-        cases.append((failure.code, "missed", (f"{failure.count} × {failure.code}",)))
-    for name, verdict, reasons in cases:
-        case = ElementTree.SubElement(suite, "testcase", classname=record.environment, name=name)
-        if verdict != "met":
-            kind = "failure" if verdict == "missed" else "error"
-            ElementTree.SubElement(case, kind, message="; ".join(reasons))
-    suite.set("tests", str(len(cases)))
-    text: bytes = ElementTree.tostring(suite, encoding="utf-8", xml_declaration=True)
-    return text
+def _here(parameters: dict[str, Any]) -> DrillRecord:
+    """By a run in this process: this is the drill host."""
+    from cli.prefect_api import prefect_errors
+    from flows.drill import drill as flow
+
+    with prefect_errors():
+        result: Any = flow(**parameters, return_state=True).result(raise_on_failure=False)
+    record = result.record if isinstance(result, (DrillMissed, CouldNotMeasure)) else result
+    if isinstance(record, Exception) or record is None:
+        raise result
+    found: DrillRecord = record
+    return found
+
+
+def _by_deployment(parameters: dict[str, Any], wait: str, junit: Path) -> DrillRecord:
+    """By the deployment, on its workers. What the deployment knows better is left to it: policy and jobs."""
+    from cli.drill_ci import drill_by_deployment
+    from cli.prefect_api import prefect_errors
+    from lifeboat.model.policy_values import parse_duration
+
+    try:
+        limit = parse_duration(wait)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--wait") from None
+    told = {
+        name: value.isoformat() if name == "incident" else value
+        for name, value in parameters.items()
+        if value is not None and name not in ("policy", "jobs", "page")
+    }
+    screen = console(stderr=True)
+    try:
+        with prefect_errors(under_way=True):
+            return drill_by_deployment(parameters["environment"], told, limit, screen.print)
+    except CouldNotMeasure as error:
+        junit.write_bytes(junit_of_none(parameters["environment"], error.message))
+        raise

@@ -14,7 +14,7 @@ from lifeboat.adapters.loading import Loader
 from lifeboat.errors import CouldNotMeasure, DrillMissed
 from lifeboat.model.drill_html import DrillPage
 from lifeboat.model.drill_page import drill_page
-from lifeboat.model.drill_record import DrillRecord
+from lifeboat.model.drill_record import DrillRecord, record_as_artifact, record_key
 from lifeboat.model.objectives import Verdict
 from lifeboat.model.signed import Signer
 from lifeboat.stages import drill as stage
@@ -50,6 +50,7 @@ def report(finished: FinishedDrill, past: PastDrills, pages: Sequence[Path]) -> 
     record = finished.record
     text = drill_page(record, finished.differences, finished.explanations, past.records)
     create_markdown_artifact(key=f"drill-{record.environment}", markdown=text)
+    create_markdown_artifact(key=record_key(record.environment), markdown=record_as_artifact(record))
     html = DrillPage(record, finished.differences, finished.explanations, past.records).html()
     for path in pages:
         write_page(path, html)

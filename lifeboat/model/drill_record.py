@@ -178,6 +178,23 @@ def new_drill_id(started_at: dt.datetime, suffix: str) -> str:
     return f"drill-{started_at.astimezone(dt.UTC):%Y%m%dT%H%M%SZ}-{suffix}"
 
 
+def record_key(environment: str) -> str:
+    """Of the artifact that brings a record to whoever waits for a run and sees no store."""
+    return f"drill-record-{environment}"
+
+
+def record_as_artifact(record: DrillRecord) -> str:
+    """Markdown around the record as JSON."""
+    told = f"The record of {record.drill_id}, as it lies signed on the store"
+    return f"{told}:\n\n```json\n{record.model_dump_json()}\n```"
+
+
+def record_from_artifact(text: str) -> DrillRecord:
+    """The record out of such an artifact. Raises ``ValueError`` when there is none in it."""
+    _, _, inside = text.partition("```json\n")
+    return DrillRecord.model_validate_json(inside.partition("\n```")[0])
+
+
 def _shortcomings(facts: DrillFacts) -> Iterator[tuple[Verdict, str]]:
     """What keeps a drill from having met its objectives, each with how bad it is. Texts are made of codes, ids and
     times only: they lie open on the store."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import shutil
 from collections.abc import Iterator
@@ -11,11 +10,9 @@ from typing import Any
 from xml.etree import ElementTree
 
 import httpx
-import psutil
 import pytest
 from prefect.settings import PREFECT_API_URL
-from support.anchorage import Anchorage, anchorage
-from support.folders import let_through
+from support.dock import Dock, docked
 from support.postgres import MAJORS
 
 from blocks.harbour import load_drill_signer
@@ -26,13 +23,11 @@ from lifeboat import clock
 from lifeboat.adapters.policy_file import read_policy
 from lifeboat.errors import CouldNotMeasure, DrillMissed
 from lifeboat.model.drill_record import DrillRecord
-from lifeboat.model.manifest import Manifest
 from lifeboat.model.objectives import Verdict
 from lifeboat.model.phases import PhaseName
 from lifeboat.stages import drill as stage
 from lifeboat.stages.drill_facts import publish_record
 from lifeboat.stages.drill_records import read_drill_records
-from lifeboat.stages.keygen import write_private
 from lifeboat.stages.restore import RestoredDatabase
 from tasks.restore_board import open_places
 
@@ -43,66 +38,9 @@ pytestmark = [
 ]
 
 
-class Dock:
-    """An environment with a good backup of a database and of files, and a policy whose sandboxes lie in a folder."""
-
-    def __init__(self, harbour: Anchorage, folder: Path) -> None:
-        self.harbour = harbour
-        self.sandboxes = folder / "sandboxes"
-        self.pages = folder / "pages"
-        documents = folder / "documents"
-        documents.mkdir()
-        for number in range(20):
-            (documents / f"{number}.txt").write_text(f"letter {number}")
-        source = {
-            "kind": "files",
-            "url": documents.as_uri(),
-            "consistency": "crash",
-            "classification": {"confidentiality": "high", "integrity": "high", "availability": "high"},
-        }
-        path = Path(harbour.policy("drills", services__main__sources__documents=source))
-        path.write_text(
-            path.read_text() + f"drills: {{folder: {self.sandboxes}, pages: {self.pages}, older: false}}\n"
-        )
-        self.policy = str(path)
-
-    @property
-    def store(self) -> Path:
-        return self.harbour.folder / "store"
-
-    @contextlib.contextmanager
-    def damaged(self, manifest: Manifest) -> Iterator[None]:
-        """One bit of the part with the rows of ``shop`` is wrong meanwhile."""
-        index = self.harbour.ship.open(manifest)
-        shop = next(database for database in index.databases if database.name == "shop")
-        part = self.store / index.part(shop.tables[0].part).name
-        sound = part.read_bytes()
-        part.write_bytes(sound[:100] + bytes([sound[100] ^ 1]) + sound[101:])
-        try:
-            yield
-        finally:
-            part.write_bytes(sound)
-
-    def nothing_is_left(self) -> bool:
-        """No sandbox, and no server that ran in one."""
-        running = [
-            each
-            for each in psutil.process_iter(["cmdline"])
-            if str(self.sandboxes) in str(each.info["cmdline"])
-        ]
-        return not running and not list(self.sandboxes.iterdir())
-
-
 @pytest.fixture(scope="module")
 def dock(prefect_server: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dock]:
-    folder = tmp_path_factory.mktemp("dock")
-    let_through(folder)  # PostgreSQL's own user must get to its sandbox
-    with anchorage(folder, rows=5000) as harbour, pytest.MonkeyPatch.context() as patch:
-        harbour.register()
-        write_private(folder / "identity", harbour.ship.operations.identity + "\n")
-        patch.setenv("LIFEBOAT_IDENTITY_FILE", str(folder / "identity"))
-        made = Dock(harbour, folder)
-        backup_environment("demo", policy=made.policy)
+    with docked(tmp_path_factory.mktemp("dock")) as made:
         yield made
 
 
