@@ -34,6 +34,10 @@ INSERT INTO sales.orders (customer, placed, state, cents)
     FROM generate_series(1, 400000) n;
 INSERT INTO sales."Order lines; -- all"
     SELECT n / 3, n % 3, md5(n::text), n % 9 FROM generate_series(1, 600000) n;
+CREATE TABLE sales.documents (customer bigint REFERENCES sales.customers, path text PRIMARY KEY);
+INSERT INTO sales.documents
+    SELECT 1 + c, format('customer-%s/%s.txt', lpad(c::text, 2, '0'), lpad(n::text, 3, '0'))
+    FROM generate_series(0, 11) c, generate_series(0, 38, 2) n;
 CREATE MATERIALIZED VIEW sales.turnover AS
     SELECT date_trunc('month', placed) AS month, sum(cents) AS cents FROM sales.orders GROUP BY 1;
 GRANT USAGE ON SCHEMA sales TO shop_reader;

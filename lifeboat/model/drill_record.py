@@ -90,8 +90,10 @@ class Comparison(Value):
 
 
 class Probe(Value):
-    """One check of the policy's own on the restored data, by its name in the policy."""
+    """One check of the policy's own on the restored data, by where it stands there."""
 
+    service: Slug
+    source: Slug
     name: Slug
     verdict: Verdict
 
@@ -204,7 +206,7 @@ def _shortcomings(facts: DrillFacts) -> Iterator[tuple[Verdict, str]]:
     yield from _comparison_shortcomings(facts)
     for probe in facts.probes:
         if probe.verdict is not Verdict.MET:
-            yield probe.verdict, f"probe {probe.name}: {probe.verdict}"
+            yield probe.verdict, f"probe {probe.service}/{probe.source} {probe.name}: {probe.verdict}"
     if facts.sandbox.destroyed_at is None:
         yield Verdict.MISSED, "the sandbox was not destroyed: data that was restored may still be there"
 

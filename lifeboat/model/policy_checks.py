@@ -15,6 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from lifeboat.model.manifest import chain_name
 from lifeboat.model.policy_environment import Limits, Objectives
+from lifeboat.model.policy_probes import probe_mistakes
 from lifeboat.model.policy_schedule import Schedule, clock_change_reasons, loss_reasons, overlap_reasons
 from lifeboat.model.policy_sources import INTERNAL_DATABASES, TEMPLATE_DATABASES
 from lifeboat.model.policy_text import Path, path_text
@@ -213,6 +214,7 @@ def _sources(_: Draft, environment: Draft) -> Said:
         for source in service.at("sources").children().values():
             check = _SOURCE_CHECKS.get(source.at("kind").word())
             yield from check(source) if check else ()
+            yield from probe_mistakes(source.path, source.value, service.at("sources").value)
 
 
 def _databases(source: Draft) -> Said:
@@ -292,8 +294,4 @@ _ENVIRONMENT_CHECKS: Final[tuple[Callable[[Draft, Draft], Said], ...]] = (
     _chain_names,
     _sources,
 )
-_SOURCE_CHECKS: Final[dict[str, Callable[[Draft], Said]]] = {
-    "postgres": _databases,
-    "azure-files": _shares,
-    "files": _files,
-}
+_SOURCE_CHECKS: Final = {"postgres": _databases, "azure-files": _shares, "files": _files}

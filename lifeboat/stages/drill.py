@@ -30,6 +30,7 @@ from lifeboat.model.restore_choice import Point
 from lifeboat.stages.compare import Difference, compare_database
 from lifeboat.stages.drill_facts import Drilled, DrillOrder, RestoredBackup, record_of
 from lifeboat.stages.drill_view import DrillView, older_backups, phases_of_whole
+from lifeboat.stages.probes import probe_all
 from lifeboat.stages.restoration import plan_restoration
 from lifeboat.stages.restore_items import FAILURES, ServerItem, TreeItem, told_failure
 from lifeboat.stages.restore_order import RestoreOrder, RestorePlaces
@@ -50,7 +51,12 @@ class FinishedDrill:
 
     @property
     def explanations(self) -> tuple[str, ...]:
-        return tuple(text for each in self.drilled for text in each.explanations)
+        probes = (
+            f"probe {probe.service}/{probe.source} {probe.name}: {probe.verdict}, {probe.told}"
+            for each in self.drilled
+            for probe in each.probes
+        )
+        return *(text for each in self.drilled for text in each.explanations), *probes
 
 
 def drill(order: DrillOrder, places: RestorePlaces, view: DrillView, loader: Loader) -> FinishedDrill:
@@ -65,6 +71,8 @@ def drill(order: DrillOrder, places: RestorePlaces, view: DrillView, loader: Loa
     with sandbox(order.root, order.drill_id, needed=_needed(order, catalogs)) as place:
         for label in order.labels:
             _attempt(order, Chosen(label, order.point), places, place, loader, drilled)
+        with drilled.phase(PhaseName.VERIFY):
+            drilled.probes += probe_all(order.policy, order.environment, drilled.items)
     for number, each in enumerate(older_backups(order, view, started), start=1):
         # After the measurement, and each gone before the next comes: the disk holds one at a time.
         name = f"{order.drill_id}-older-{number}"
@@ -157,6 +165,7 @@ def _drill_source(
             took = drilled.transfer_seconds - before
             drilled.backups.append(RestoredBackup(item.manifest, _rows(item), took, chosen.choice))
         drilled.outcomes += outcomes
+        drilled.items[label] = item
         failed = [outcome for outcome in outcomes if outcome.state == "failed"]
         drilled.failures["not-restored"] += len(failed)
         drilled.explanations += [f"{label}, {each.what}: {each.failure}" for each in failed]

@@ -21,11 +21,13 @@ from lifeboat.model.drill_record import (
     DrilledBackup,
     DrillFacts,
     DrillRecord,
+    Probe,
     Sandbox,
 )
 from lifeboat.model.manifest import Manifest, PolicyReference
 from lifeboat.model.phases import Phase, PhaseName, milliseconds
 from lifeboat.model.policy import Policy
+from lifeboat.model.probes import ProbeResult
 from lifeboat.model.restore_choice import Point
 from lifeboat.model.restore_outcome import RestoreOutcome
 from lifeboat.model.rpo import GoodBackup, WorstLoss, judge_rpo, worst_loss
@@ -34,6 +36,7 @@ from lifeboat.model.signed import Signer
 from lifeboat.model.working_time import WorkingClock
 from lifeboat.stages.catalog import read_whole
 from lifeboat.stages.compare import Difference
+from lifeboat.stages.restore_items import Item
 from lifeboat.stages.restore_order import RestorePlaces
 
 PERIOD = dt.timedelta(days=30)
@@ -97,6 +100,9 @@ class Drilled:
     differences: list[Difference] = field(default_factory=list)
     failures: Counter[str] = field(default_factory=Counter)
     explanations: list[str] = field(default_factory=list)
+    items: dict[str, Item] = field(default_factory=dict)
+    """What came back, by service/source; in the sandbox, so only while there is one."""
+    probes: list[ProbeResult] = field(default_factory=list)
     times: dict[PhaseName, float] = field(default_factory=dict)
     majors: set[int] = field(default_factory=set)
     settings: dict[str, str] = field(default_factory=dict)
@@ -161,6 +167,10 @@ def record_of(
                 worst=_worst(catalogs, ended),
             ),
             comparisons=(*drilled.comparisons, *older.comparisons),
+            probes=tuple(
+                Probe(service=each.service, source=each.source, name=each.name, verdict=each.verdict)
+                for each in drilled.probes
+            ),
             failures=tuple(
                 CountedCode(code=code, count=count)
                 for code, count in sorted((drilled.failures + older.failures).items())

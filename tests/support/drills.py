@@ -104,7 +104,7 @@ def facts(**changes: Any) -> DrillFacts:
         "rto": rto(),
         "rpo": rpo(),
         "comparisons": ({"backup_id": BACKUP_ID, "databases": 1, "tables": 2, "rows": 30},),
-        "probes": ({"name": "orders", "verdict": "met"},),
+        "probes": ({"service": "main", "source": "databases", "name": "orders", "verdict": "met"},),
         "tools": {"lifeboat": "0.1.0", "postgresql": "15.18", "tzdata": "2026.3"},
     }
     return DrillFacts.model_validate(fields | changes)

@@ -17,11 +17,12 @@ REMOVED = object()
 
 
 def demo_text(changes: dict[str, Any] | None = None) -> str:
-    """The demo policy as YAML, of its databases only, with ``changes``: dotted path (``environments.demo.store.kind``)
-    to value."""
+    """The demo policy as YAML, of its databases only and without probes, with ``changes``: dotted path
+    (``environments.demo.store.kind``) to value."""
     values = parse_policy_text((POLICIES / "demo.yaml").read_text("utf-8")).values
     services = values["environments"]["demo"]["services"]
     services["main"]["sources"] = {"databases": services["main"]["sources"]["databases"]}
+    del services["main"]["sources"]["databases"]["probes"]
     del services["authentication"]
     for path, value in (changes or {}).items():
         *parents, last = path.split(".")

@@ -84,11 +84,19 @@ def test_record_altered_after_signing_is_refused() -> None:
             Verdict.MISSED,
             f"{BACKUP_ID}: 2 × table-differs",
         ),
-        ({"probes": ({"name": "orders", "verdict": "missed"},)}, Verdict.MISSED, "probe orders: missed"),
         (
-            {"probes": ({"name": "orders", "verdict": "unmeasured"},)},
+            {"probes": ({"service": "main", "source": "databases", "name": "orders", "verdict": "missed"},)},
+            Verdict.MISSED,
+            "probe main/databases orders: missed",
+        ),
+        (
+            {
+                "probes": (
+                    {"service": "main", "source": "databases", "name": "orders", "verdict": "unmeasured"},
+                )
+            },
             Verdict.UNMEASURED,
-            "probe orders: unmeasured",
+            "probe main/databases orders: unmeasured",
         ),
         ({"failures": ({"code": "restore-failed"},)}, Verdict.MISSED, "the drill failed: 1 × restore-failed"),
         (
@@ -112,9 +120,11 @@ def test_one_shortcoming_decides_with_its_reason_and_cannot_be_recorded_as_met(
 
 
 def test_worst_of_several_shortcomings_is_the_verdict_and_all_are_told() -> None:
-    worst, reasons = verdict(rpo=None, probes=({"name": "orders", "verdict": "missed"},))
+    worst, reasons = verdict(
+        rpo=None, probes=({"service": "main", "source": "databases", "name": "orders", "verdict": "missed"},)
+    )
     assert worst is Verdict.MISSED
-    assert reasons == ("RPO: not measured", "probe orders: missed")
+    assert reasons == ("RPO: not measured", "probe main/databases orders: missed")
 
 
 def test_partial_drill_with_an_extrapolated_time_can_be_met() -> None:
