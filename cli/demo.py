@@ -212,9 +212,11 @@ def sail(folder: Path) -> None:
             )
         )
         say(
-            "A drill: the newest recovery point into a sandbox, compared with what was saved, measured, destroyed."
+            "A drill: the newest recovery point into a sandbox, compared, probed, measured; then an older one."
         )
-        type_command("drill", "demo")
+        page = folder / "drill.html"
+        type_command("drill", "demo", "--page", str(page))
+        say(f"The drill's page: {page.as_uri()}")
         say(f"The runs, as the UI shows them: {ui}/v2/runs")
         say(f"Done in {watch.seconds():.0f} s.")
         if os.environ.get("KEEP"):
