@@ -11,7 +11,7 @@ from cli.commands_restore import parse_moment
 from cli.drill_junit import junit_of, junit_of_none
 from cli.options import DEFAULT_POLICY, AsJson, EnvironmentName, PolicyName, split_source
 from cli.output import Output, console, line
-from lifeboat.errors import CouldNotMeasure, DrillMissed
+from lifeboat.errors import CouldNotMeasure, DrillMissed, LifeboatError
 
 if TYPE_CHECKING:
     from lifeboat.model.drill_record import DrillRecord
@@ -85,12 +85,12 @@ def drill(
         "environment": environment, "sources": sources, "run": run, "incident": moment, "seed": seed, "page": page,
         "policy": policy, "jobs": jobs,
     }  # fmt: skip
-    require_api()
     if ci:
         junit = junit or Path("lifeboat-drill.xml")
         json_file = json_file or Path("lifeboat-drill.json")
-        record = _by_deployment(parameters, wait, junit)
+        record = _by_deployment(parameters, wait, junit, json_file)
     else:
+        require_api()
         record = _here(parameters)
     if junit:
         junit.write_bytes(junit_of(record))
@@ -120,10 +120,14 @@ def _here(parameters: dict[str, Any]) -> DrillRecord:
     return found
 
 
-def _by_deployment(parameters: dict[str, Any], wait: str, junit: Path) -> DrillRecord:
-    """By the deployment, on its workers. What the deployment knows better is left to it: policy and jobs."""
+def _by_deployment(parameters: dict[str, Any], wait: str, junit: Path, json_file: Path) -> DrillRecord:
+    """By the deployment, on its workers. What the deployment knows better is left to it: policy and jobs.
+
+    Whatever keeps the record from coming back is ``CouldNotMeasure``: CI must not take it for a missed objective, nor
+    the files of an earlier drill for those of this one.
+    """
     from cli.drill_ci import drill_by_deployment
-    from cli.prefect_api import prefect_errors
+    from cli.prefect_api import prefect_errors, require_api
     from lifeboat.model.policy_values import parse_duration
 
     try:
@@ -136,9 +140,12 @@ def _by_deployment(parameters: dict[str, Any], wait: str, junit: Path) -> DrillR
         if value is not None and name not in ("policy", "jobs", "page")
     }
     screen = console(stderr=True)
+    for stale in (junit, json_file):
+        stale.unlink(missing_ok=True)
     try:
+        require_api()
         with prefect_errors(under_way=True):
             return drill_by_deployment(parameters["environment"], told, limit, screen.print)
-    except CouldNotMeasure as error:
+    except LifeboatError as error:
         junit.write_bytes(junit_of_none(parameters["environment"], error.message))
-        raise
+        raise CouldNotMeasure(error.message, hint=error.hint) from None

@@ -43,7 +43,7 @@ def drill_by_deployment(
         record = _record(client, environment, run.id)
     if record is None:
         state = ended.state
-        told = (state and (state.message or state.name)) or "without a state"
+        told = f"{state.name}: {state.message}" if state else "without a state"
         raise CouldNotMeasure(
             f"The drill of {environment} ended without a record: {told}",
             hint=f"Look at the run {run.name} in Prefect's UI.",
@@ -76,10 +76,20 @@ def _started(client: SyncPrefectClient, environment: str, parameters: dict[str, 
 def _ended(
     client: SyncPrefectClient, run_id: UUID, deadline: clock.Deadline, tell: Callable[[str], None]
 ) -> FlowRun | None:
-    """The run in its final state, or None at the deadline; each new state is told."""
+    """The run in its final state, or None at the deadline; each new state is told.
+
+    A server that does not answer for a while is asked again: the drill goes on without it.
+    """
+    from httpx import HTTPError
+
     before: str | None = None
     while not deadline.passed():
-        run = client.read_flow_run(run_id)
+        try:
+            run = client.read_flow_run(run_id)
+        except HTTPError as error:
+            tell(f"  the Prefect API does not answer ({type(error).__name__}); asking again")
+            clock.sleep(PAUSE)
+            continue
         if run.state and run.state.name != before:
             before = run.state.name
             tell(f"  {before}")

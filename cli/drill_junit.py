@@ -11,7 +11,10 @@ if TYPE_CHECKING:
 
 
 def junit_of(record: DrillRecord) -> bytes:
-    """A case for each objective and each backup; a failure is what was missed, an error what was not measured."""
+    """A case for each objective, backup, probe and failure. A failure was missed, an error was not measured.
+
+    A record that is not ``met`` is never green here: what no other case tells is the case ``verdict``.
+    """
     cases: list[tuple[str, str, tuple[str, ...]]] = []
     for name, judged in (("RTO", record.rto), ("RPO", record.rpo)):
         if judged is not None:
@@ -23,8 +26,13 @@ def junit_of(record: DrillRecord) -> bytes:
         cases.append((backup.backup_id, verdict, reasons))
     if record.drill_kind == "partial" and not (record.rto and record.rto.extrapolated):
         cases.append(("whole environment", "unmeasured", ("only some of its sources were drilled",)))
+    for probe in record.probes:
+        name = f"probe {probe.service}/{probe.source} {probe.name}"
+        cases.append((name, probe.verdict, () if probe.verdict == "met" else (f"{name}: {probe.verdict}",)))
     for failure in record.failures:
         cases.append((failure.code, "missed", (f"{failure.count} × {failure.code}",)))
+    if record.verdict not in {verdict for _, verdict, _ in cases}:
+        cases.append(("verdict", record.verdict, record.reasons))
     return _suite(record.environment, cases)
 
 

@@ -20,7 +20,7 @@ from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.deployments.runner import EntrypointType
 from prefect.events.schemas.automations import AutomationCore
 from prefect.exceptions import ObjectAlreadyExists
-from prefect.settings import PREFECT_API_URL
+from prefect.settings import PREFECT_API_URL, temporary_settings
 from support.dock import Dock, docked
 from support.postgres import MAJORS
 
@@ -108,8 +108,11 @@ def test_ci_gets_the_verdicts_of_a_drill_that_another_process_did(
 def test_drill_that_nobody_takes_is_cancelled_and_told(
     dock: Dock, deployed: None, here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    (here / "lifeboat-drill.json").write_text("of last week")
+
     assert run(["drill", "demo", "--ci", "--wait", "5s", "--policy", dock.policy]) == 2
 
+    assert not (here / "lifeboat-drill.json").exists()
     assert "No worker took the drill of demo" in capsys.readouterr().err
     assert cases(here) == {"drill": ["error"]}
     with get_client(sync_client=True) as client:
@@ -123,6 +126,16 @@ def test_environment_without_a_deployment_is_told(
 ) -> None:
     assert run(["drill", "staging", "--ci"]) == 2
     assert "deployments.apply" in capsys.readouterr().err
+
+
+def test_api_that_is_not_there_is_no_missed_objective(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "lifeboat-drill.xml").write_text("of last week")
+    with temporary_settings(updates={PREFECT_API_URL: "http://127.0.0.1:1/api"}):
+        assert run(["drill", "demo", "--ci"]) == 2
+    assert "does not answer" in capsys.readouterr().err
+    assert cases(here) == {"drill": ["error"]}
 
 
 # The documents
