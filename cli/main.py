@@ -13,6 +13,7 @@ import typer
 from typer.main import get_command
 
 from cli import commands_keys, commands_policy
+from cli.commands_alarm_test import alarm_test
 from cli.commands_backup import backup
 from cli.commands_diff import diff
 from cli.commands_doctor import doctor
@@ -48,6 +49,7 @@ app.command()(show)
 app.command()(retention)
 app.command()(restore)
 app.command()(drill)
+app.command("alarm-test")(alarm_test)
 app.command()(files)
 app.command()(tables)
 app.command()(diff)

@@ -29,7 +29,7 @@ _HEADER: Final = """\
 
 
 def render(policy: Policy, policy_name: str) -> str:
-    """The text of ``prefect.yaml``: a backup, a restore and a drill deployment for every environment.
+    """The text of ``prefect.yaml``: a backup, a restore, a drill and an alarm self-test for every environment.
 
     ``policy_name`` is what the workers call the policy: a shipped one's name, or a path on them.
     """
@@ -40,6 +40,7 @@ def render(policy: Policy, policy_name: str) -> str:
             _backup(name, environment, policy_name),
             _restore(name, environment, policy_name),
             _drill(name, environment, policy_name),
+            _alarm_test(name, environment, policy_name),
         )
     ]
     content = {"name": "lifeboat", "deployments": entries}
@@ -91,6 +92,29 @@ def _drill(name: str, environment: Environment, policy_name: str) -> dict[str, A
         "work_pool": {"name": environment.restore_work_pool},
         "schedules": [
             {"slug": "drill", "cron": schedule.cron, "timezone": schedule.time_zone, "active": True}
+            for schedule in (environment.drill,)
+            if schedule
+        ],
+        **_INSTALLED,
+    }
+
+
+def _alarm_test(name: str, environment: Environment, policy_name: str) -> dict[str, Any]:
+    """On the workers that drill the environment: it is their PostgreSQL, disk and tools that it proves."""
+    return {
+        "name": name,
+        "description": f"Plant known-bad backups and require the drill host of {name} to catch each of them.",
+        "entrypoint": "flows.alarm_test.alarm_test",
+        "tags": [f"env:{name}", "kind:alarm-test"],
+        "parameters": {"policy": policy_name},
+        "work_pool": {"name": environment.restore_work_pool},
+        "schedules": [
+            {
+                "slug": "alarm-test",
+                "cron": schedule.cron_the_day_before,
+                "timezone": schedule.time_zone,
+                "active": True,
+            }
             for schedule in (environment.drill,)
             if schedule
         ],

@@ -29,6 +29,7 @@
     │   ├── TargetDenied              the account may not write there
     │   └── TargetFull                no space left at the target
     ├── DrillMissed                   an objective was missed, or what came back is not what was saved
+    ├── AlarmSilent               a planted fault was not caught by a drill
     ├── SandboxNotDestroyed           restored data may still be there                (security)
     ├── CouldNotMeasure               what is asked for cannot be known; never a guess, never green
     ├── StoreError                    the store said no, or nothing
@@ -235,6 +236,10 @@ class CouldNotMeasure(LifeboatError):
 class DrillMissed(LifeboatError):
     record: DrillRecord | None = None
     """What the drill measured."""
+
+
+class AlarmSilent(LifeboatError):
+    pass
 
 
 class SandboxNotDestroyed(LifeboatError):

@@ -156,7 +156,12 @@ def load(job: dict[str, Any]) -> dict[str, Any]:
             if isinstance(unpacked.error, _Enough) and isinstance(sink, FilesSink):
                 sink.finish()
                 return _result(unpacked, sink)
-            if failure := reader.error or unpacked.error:
+            failure = reader.error or unpacked.error
+            if isinstance(failure, psycopg.DataError):
+                reader.verify(
+                    job
+                )  # another part in its place: that is the cause, the server's words its effect
+            if failure:
                 raise failure from None
             if job["files"]:
                 reader = SealedReader(store.read(job["name"]))
@@ -231,11 +236,16 @@ def carry_out(job: dict[str, Any]) -> None:
     except LifeboatError as error:
         tell("failed", kind=type(error).__name__, message=error.message, hint=error.hint)
     except psycopg.Error as error:
-        tell(
-            "failed", kind="RestoreFailed", message=f"{job['name']}: {' '.join(str(error).split())}", hint=""
-        )
+        tell("failed", kind="RestoreFailed", message=f"{job['name']}: {_told(error)}", hint="")
     else:
         tell("done", **result)
+
+
+def _told(error: psycopg.Error) -> str:
+    """The server's words without its context, which quotes rows; of errors about values not even those (F50)."""
+    if isinstance(error, psycopg.DataError | psycopg.IntegrityError):
+        return f"the server refuses its rows: {type(error).__name__} ({error.sqlstate})"
+    return " ".join((error.diag.message_primary or str(error)).split())
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ string to libpq, and would be dumped as another database with exit status 0 (rel
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -28,6 +29,9 @@ POOLER_PORTS = {6432: "Azure's PgBouncer", 25061: "DigitalOcean's PgBouncer"}
 _SETTINGS = (
     "-c statement_timeout=0 -c idle_in_transaction_session_timeout=0 -c lock_timeout=0 -c datestyle=ISO"
 )
+
+MAJORS = range(19, 12, -1)
+"""Major versions that a host may have, the newest first."""
 
 Session = psycopg.Connection[tuple[object, ...]]
 
@@ -167,6 +171,18 @@ def find_program(name: str, major: int, folder: str | None = None) -> str:
     raise PreflightRefused(
         f"No {name} of PostgreSQL {major} on this host; found: {', '.join(seen) or 'none'}.",
         hint=f"Install the package postgresql-client-{major}, or name its folder in the block's `programs` field.",
+    )
+
+
+def newest_major() -> int:
+    """The newest major version whose server this host has. Raises ``PreflightRefused`` when it has none."""
+    for major in MAJORS:
+        with contextlib.suppress(PreflightRefused):
+            find_program("postgres", major)
+            return major
+    raise PreflightRefused(
+        "No PostgreSQL server is installed on this host.",
+        hint=f"Install the server of the backups' major, for example the package postgresql-{MAJORS[0]}.",
     )
 
 

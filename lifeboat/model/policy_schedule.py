@@ -20,6 +20,7 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from lifeboat.model.manifest import Value
 from lifeboat.model.policy_values import (
+    WEEK,
     Duration,
     TimeOfDay,
     TimeZone,
@@ -94,7 +95,15 @@ class DrillSchedule(Value):
     @property
     def cron(self) -> str:
         """As a cron expression in ``time_zone``."""
-        return f"{self.at.minute} {self.at.hour} * * {self.day[:3].upper()}"
+        return self._cron(self.day)
+
+    @property
+    def cron_the_day_before(self) -> str:
+        """For the alarm self-test: a drill that is green was red the day before, when it had to be."""
+        return self._cron(WEEK[WEEK.index(self.day) - 1])
+
+    def _cron(self, day: str) -> str:
+        return f"{self.at.minute} {self.at.hour} * * {day[:3].upper()}"
 
 
 @dataclass(frozen=True)

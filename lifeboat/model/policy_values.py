@@ -14,7 +14,7 @@ import re
 import zoneinfo
 from collections.abc import Iterable
 from functools import cache
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
@@ -211,6 +211,7 @@ TimeOfDay = Annotated[
     dt.time, BeforeValidator(parse_time_of_day), _text_schema("00:15", pattern=r"([01]\d|2[0-3]):[0-5]\d")
 ]
 Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
+WEEK: Final[tuple[Weekday, ...]] = get_args(Weekday)
 TimeZone = Annotated[str, AfterValidator(_time_zone), _text_schema("Europe/Berlin", "UTC")]
 AgeRecipient = Annotated[
     str, AfterValidator(_age_recipient), _text_schema(pattern="age1[ac-hj-np-z02-9]{58}")

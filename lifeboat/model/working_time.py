@@ -15,17 +15,8 @@ from zoneinfo import ZoneInfo
 from lifeboat.errors import CouldNotMeasure
 from lifeboat.model.nationwide_holidays import nationwide_holidays
 from lifeboat.model.policy import Policy, WorkingHours
-from lifeboat.model.policy_values import Weekday
+from lifeboat.model.policy_values import WEEK
 
-_WEEKDAYS: Final[tuple[Weekday, ...]] = (
-    "monday",
-    "tuesday",
-    "wednesday",
-    "thursday",
-    "friday",
-    "saturday",
-    "sunday",
-)
 _DAY: Final = dt.timedelta(days=1)
 _NONE: Final = dt.timedelta(0)
 
@@ -111,7 +102,7 @@ class WorkingClock:
         return country is None or day not in nationwide_holidays(country, day.year)
 
     def _is_weekday_of_work(self, day: dt.date) -> bool:
-        return _WEEKDAYS[day.weekday()] in self.hours.days
+        return WEEK[day.weekday()] in self.hours.days
 
     def _date(self, instant: dt.datetime) -> dt.date:
         return instant.astimezone(ZoneInfo(self.time_zone)).date()

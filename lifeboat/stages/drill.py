@@ -29,7 +29,7 @@ from lifeboat.model.phases import PhaseName
 from lifeboat.model.restore_choice import Point
 from lifeboat.stages.compare import Difference, compare_database
 from lifeboat.stages.drill_facts import Drilled, DrillOrder, RestoredBackup, record_of
-from lifeboat.stages.drill_view import DrillView, older_backups, phases_of_whole
+from lifeboat.stages.drill_view import DrillView, note_doubts, older_backups, phases_of_whole
 from lifeboat.stages.probes import probe_all
 from lifeboat.stages.restoration import plan_restoration
 from lifeboat.stages.restore_items import FAILURES, ServerItem, TreeItem, told_failure
@@ -66,13 +66,16 @@ def drill(order: DrillOrder, places: RestorePlaces, view: DrillView, loader: Loa
     """
     started = clock.utc_now()
     swept = tuple(sweep_sandboxes(order.root))
+    # What is not timed goes into ``older``.
     drilled, older = Drilled(), Drilled()
+    for label in order.labels:
+        note_doubts(label, view, older)
     catalogs = tuple(view.catalogs[label] for label in order.labels)
     with sandbox(order.root, order.drill_id, needed=_needed(order, catalogs)) as place:
         for label in order.labels:
             _attempt(order, Chosen(label, order.point), places, place, loader, drilled)
         with drilled.phase(PhaseName.VERIFY):
-            drilled.probes += probe_all(order.policy, order.environment, drilled.items)
+            drilled.probes += probe_all(order.policy, order.environment, drilled.items, drilled.outcomes)
     for number, each in enumerate(older_backups(order, view, started), start=1):
         # After the measurement, and each gone before the next comes: the disk holds one at a time.
         name = f"{order.drill_id}-older-{number}"

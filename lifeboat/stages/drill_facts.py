@@ -76,8 +76,13 @@ class DrillOrder:
     @property
     def root(self) -> Path:
         """Where sandboxes are made."""
-        folder = self.policy.drills.folder
-        return Path(folder) if folder else Path(tempfile.gettempdir()) / "lifeboat-drills"
+        return sandbox_root(self.policy)
+
+
+def sandbox_root(policy: Policy) -> Path:
+    """The policy's ``drills.folder``, or one below the machine's folder for temporary files."""
+    folder = policy.drills.folder
+    return Path(folder) if folder else Path(tempfile.gettempdir()) / "lifeboat-drills"
 
 
 @dataclass(frozen=True)

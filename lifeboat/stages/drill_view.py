@@ -20,10 +20,14 @@ from lifeboat.stages.restore_order import RestorePlaces
 
 @dataclass(frozen=True)
 class DrillView:
-    """``catalogs`` by source, as service/source: of the whole environment, also where only some of it is drilled."""
+    """``catalogs`` by source, as service/source: of the whole environment, also where only some of it is drilled.
+
+    ``lost`` are objects that manifests name and the store has not, or not in the size that was signed.
+    """
 
     catalogs: Mapping[str, Catalog]
     past: PastDrills
+    lost: Mapping[str, tuple[str, ...]]
 
 
 def view_for_drill(order: DrillOrder, places: RestorePlaces) -> DrillView:
@@ -32,7 +36,26 @@ def view_for_drill(order: DrillOrder, places: RestorePlaces) -> DrillView:
         view = look(store, order.environment, places.trusted)
         past = read_drill_records(store, order.environment, places.trusted)
     labels = order.policy.environment(order.environment).source_labels
-    return DrillView({label: catalog_of(label, view, places.trusted) for label in labels}, past)
+    catalogs = {label: catalog_of(label, view, places.trusted) for label in labels}
+    sizes = {stat.name: stat.size for stat in view.listing}
+    return DrillView(catalogs, past, {label: _lost(catalog, sizes) for label, catalog in catalogs.items()})
+
+
+def _lost(catalog: Catalog, sizes: Mapping[str, int]) -> tuple[str, ...]:
+    needed = {stored.name: stored.size for entry in catalog.entries for stored in entry.manifest.needed}
+    return tuple(sorted(name for name, size in needed.items() if sizes.get(name) != size))
+
+
+def note_doubts(label: str, view: DrillView, drilled: Drilled) -> None:
+    """What the catalog of a source says against it, before anything is restored: it needs no restore to be red."""
+    catalog, lost = view.catalogs[label], view.lost[label]
+    drilled.failures["manifest-damaged"] += len(catalog.damaged)
+    drilled.failures["backup-missing"] += len(catalog.missing)
+    # The other doubts are about links: a manifest was replaced, or the chain forks.
+    drilled.failures["chain-broken"] += len(catalog.doubts) - len(catalog.damaged) - bool(catalog.missing)
+    drilled.failures["object-missing"] += len(lost)
+    drilled.explanations += [f"{label}: {doubt}" for doubt in catalog.doubts]
+    drilled.explanations += [f"{label}: {name} is not on the store as it was signed" for name in lost]
 
 
 def phases_of_whole(order: DrillOrder, view: DrillView, drilled: Drilled) -> tuple[Phase, ...]:

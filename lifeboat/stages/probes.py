@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,6 +17,7 @@ from lifeboat.model.policy import Policy
 from lifeboat.model.policy_probes import ProbeRule
 from lifeboat.model.policy_sources import PostgresSource
 from lifeboat.model.probes import Judged, ProbeResult, judge_files, judge_newest, judge_value
+from lifeboat.model.restore_outcome import RestoreOutcome
 from lifeboat.model.tree import EntryKind
 from lifeboat.stages.restore_items import Item, ServerItem, TreeItem
 
@@ -36,14 +37,22 @@ class _Place:
     files: TreeItem | None
 
 
-def probe_all(policy: Policy, environment: str, restored: Mapping[str, Item]) -> Iterator[ProbeResult]:
-    """Every probe of the sources in ``restored``, by service/source. One that cannot be asked is ``unmeasured``."""
+def probe_all(
+    policy: Policy, environment: str, restored: Mapping[str, Item], outcomes: Sequence[RestoreOutcome]
+) -> Iterator[ProbeResult]:
+    """Every probe of the sources in ``restored``, by service/source; ``outcomes`` say what of them failed. One that
+    cannot be asked is ``unmeasured``."""
+    failed = {(each.source, each.what) for each in outcomes if each.state == "failed"}
     for service_name, service in policy.environment(environment).services.items():
         for source_name, source in service.sources.items():
             item = restored.get(f"{service_name}/{source_name}")
             if not isinstance(source, PostgresSource) or not isinstance(item, ServerItem):
                 continue
             for name, rule in source.probes.items():
+                if (item.source, rule.database) in failed:
+                    told = f"{rule.database!r} did not come back"
+                    yield ProbeResult(service_name, source_name, name, Verdict.UNMEASURED, told)
+                    continue
                 files = restored.get(f"{service_name}/{rule.files_of}")
                 verdict, told = _probe(rule, item, files if isinstance(files, TreeItem) else None)
                 yield ProbeResult(service_name, source_name, name, verdict, told)
