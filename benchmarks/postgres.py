@@ -39,9 +39,11 @@ CASES: dict[str, Callable[[PostgresServer, float], tuple[str, ...]]] = {
 }
 IDLE = {
     "python -m benchmarks.sailor": "benchmarks.sailor",
-    "python -m lifeboat.adapters.sealing_child": "lifeboat.adapters.sealing_child",
-    # A loading child imports the store's adapter when it unpacks its job.
-    "python -m lifeboat.adapters.loading_child": "lifeboat.adapters.loading_child, lifeboat.adapters.store_sftp",
+    "python -m lifeboat.adapters.sealing_child": "lifeboat.adapters.sealing_child, lifeboat.adapters.copy_streams",
+    # A loading child imports the store's adapter when it unpacks its job, and psycopg when that is of tables.
+    "python -m lifeboat.adapters.loading_child": (
+        "lifeboat.adapters.loading_child, lifeboat.adapters.store_sftp, lifeboat.adapters.table_sink"
+    ),
 }
 """Lifeboat's processes, and the modules each has imported when it starts to work."""
 

@@ -13,23 +13,23 @@ import hashlib
 import os
 import pickle
 from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
-import psycopg
 import pyrage
 import zstandard
-from psycopg import sql
 
 from lifeboat.adapters.child_side import Lifeline, tell
 from lifeboat.adapters.plain_sinks import FileSink, ProgramSink
 from lifeboat.adapters.store import StoreTarget
-from lifeboat.adapters.table_sink import TableSink, connected
 from lifeboat.adapters.told_content import ContentFiles, RowSumFiles
 from lifeboat.adapters.tree_target import NewFiles, RestoreTarget
 from lifeboat.adapters.unpacking import FilesSink
 from lifeboat.errors import ChecksumMismatch, LifeboatError, RestoreFailed
 from lifeboat.model.listing import unpacked_lines
+
+if TYPE_CHECKING:
+    from lifeboat.adapters.table_sink import Tables
 
 REPORT_EVERY = 8 * 2**20
 TOGETHER = 2**17
@@ -140,12 +140,9 @@ def load(job: dict[str, Any]) -> dict[str, Any]:
     target: StoreTarget = pickle.loads(base64.b64decode(job["store"]))  # noqa: S301 - written by our own parent process
     with contextlib.ExitStack() as stack:
         store = stack.enter_context(target.connect())
-        # Closed, never rolled back: in the middle of a COPY, psycopg's rollback would wait for the server for ever.
-        connection = (
-            stack.enter_context(contextlib.closing(connected(job["connection"]))) if job["tables"] else None
-        )
+        tables = stack.enter_context(_tables(job)) if job["tables"] else None
         reader = SealedReader(store.read(job["name"]), hashing=not job["files"])
-        sink = stack.enter_context(_sink(job, connection))
+        sink = stack.enter_context(_sink(job, tables))
         unpacked = Unpacked(sink)
         try:
             pyrage.decrypt_io(
@@ -157,7 +154,7 @@ def load(job: dict[str, Any]) -> dict[str, Any]:
                 sink.finish()
                 return _result(unpacked, sink)
             failure = reader.error or unpacked.error
-            if isinstance(failure, psycopg.DataError):
+            if tables and failure and tables.refused(failure):
                 reader.verify(
                     job
                 )  # another part in its place: that is the cause, the server's words its effect
@@ -171,13 +168,16 @@ def load(job: dict[str, Any]) -> dict[str, Any]:
             reader.verify(job)
         unpacked.verify(job["name"])
         sink.finish()
-        if connection is not None:
-            schema, step = job["note"]
-            connection.execute(
-                sql.SQL("INSERT INTO {}.steps VALUES ({})").format(sql.Identifier(schema), sql.Literal(step))
-            )
-            connection.commit()
+        if tables is not None:
+            tables.commit(*job["note"])
     return _result(unpacked, sink)
+
+
+def _tables(job: dict[str, Any]) -> contextlib.AbstractContextManager[Tables]:
+    # psycopg takes longer to import than most parts take to load, and files need none.
+    from lifeboat.adapters.table_sink import tables_of
+
+    return tables_of(job)
 
 
 def _result(unpacked: Unpacked, sink: Sink) -> dict[str, Any]:
@@ -186,9 +186,9 @@ def _result(unpacked: Unpacked, sink: Sink) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _sink(job: dict[str, Any], connection: psycopg.Connection[Any] | None) -> Iterator[Sink]:
-    if connection is not None:
-        yield TableSink(connection, job["tables"], job["encoding"])
+def _sink(job: dict[str, Any], tables: Tables | None) -> Iterator[Sink]:
+    if tables is not None:
+        yield tables
     elif job["files"]:
         with _new_files(job) as new:
             yield FilesSink(
@@ -235,17 +235,8 @@ def carry_out(job: dict[str, Any]) -> None:
         result = load(job)
     except LifeboatError as error:
         tell("failed", kind=type(error).__name__, message=error.message, hint=error.hint)
-    except psycopg.Error as error:
-        tell("failed", kind="RestoreFailed", message=f"{job['name']}: {_told(error)}", hint="")
     else:
         tell("done", **result)
-
-
-def _told(error: psycopg.Error) -> str:
-    """The server's words without its context, which quotes rows; of errors about values not even those (F50)."""
-    if isinstance(error, psycopg.DataError | psycopg.IntegrityError):
-        return f"the server refuses its rows: {type(error).__name__} ({error.sqlstate})"
-    return " ".join((error.diag.message_primary or str(error)).split())
 
 
 if __name__ == "__main__":

@@ -18,7 +18,6 @@ import pyrage
 import zstandard
 
 from lifeboat.adapters.child_side import Lifeline, tell
-from lifeboat.adapters.copy_streams import copy_tables
 from lifeboat.adapters.packing import pack_files
 from lifeboat.adapters.producers import (
     Discard,
@@ -130,10 +129,16 @@ class Producers:
         return b""
 
     def _pieces_of(self, job: dict[str, Any]) -> Pieces:
-        return _PRODUCERS[job["kind"]](job, self.complaints)
+        match job["kind"]:
+            case "program":
+                return run_program(job, self.complaints)
+            case "pack":
+                return pack_files(job, self.complaints)
+            case _:
+                # asyncpg takes longer to import than most parts take to seal, and files need none.
+                from lifeboat.adapters.copy_streams import copy_tables
 
-
-_PRODUCERS = {"program": run_program, "copies": copy_tables, "pack": pack_files}
+                return copy_tables(job, self.complaints)
 
 
 class SealedFile:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+from collections.abc import Iterator
 from typing import Any
 
 import psycopg
@@ -12,12 +13,24 @@ from psycopg import sql
 from lifeboat.errors import ChecksumMismatch, RestoreFailed
 
 
-class TableSink:
+@contextlib.contextmanager
+def tables_of(job: dict[str, Any]) -> Iterator[Tables]:
+    """The tables of a loading job. What the server says no to is ``RestoreFailed``."""
+    try:
+        # Closed, never rolled back: in the middle of a COPY, psycopg's rollback would wait for the server for ever.
+        with contextlib.closing(_connected(job["connection"])) as connection:
+            yield Tables(connection, job["tables"], job["encoding"])
+    except psycopg.Error as error:
+        raise RestoreFailed(f"{job['name']}: {_told(error)}") from None
+
+
+class Tables:
     """Cuts a part's plaintext into its tables and copies the wanted ones, all in one transaction."""
 
     def __init__(
         self, connection: psycopg.Connection[Any], tables: list[dict[str, Any]], encoding: str
     ) -> None:
+        self._connection = connection
         self._cursor = connection.cursor()
         # An empty table has the offset of the one after it, and goes first.
         self._tables = sorted(tables, key=lambda table: (int(table["offset"]), int(table["length"])))
@@ -84,8 +97,27 @@ class TableSink:
         if self._next < len(self._tables):
             raise ChecksumMismatch(f"The part ends before table {self._tables[self._next]['name']}.")
 
+    @staticmethod
+    def refused(error: Exception) -> bool:
+        """Whether the server took a value for none of its type: what is not ours may be in the part."""
+        return isinstance(error, psycopg.DataError)
 
-def connected(settings: dict[str, Any]) -> psycopg.Connection[Any]:
+    def commit(self, schema: str, step: str) -> None:
+        """Commit the rows, and with them a note in ``schema`` that the step is done."""
+        self._connection.execute(
+            sql.SQL("INSERT INTO {}.steps VALUES ({})").format(sql.Identifier(schema), sql.Literal(step))
+        )
+        self._connection.commit()
+
+
+def _told(error: psycopg.Error) -> str:
+    """The server's words without its context, which quotes rows; of errors about values not even those (F50)."""
+    if isinstance(error, psycopg.DataError | psycopg.IntegrityError):
+        return f"the server refuses its rows: {type(error).__name__} ({error.sqlstate})"
+    return " ".join((error.diag.message_primary or str(error)).split())
+
+
+def _connected(settings: dict[str, Any]) -> psycopg.Connection[Any]:
     """A session for loading: no search path, no limit of time, no row security."""
     connection: psycopg.Connection[Any] = psycopg.connect(**settings, autocommit=False)
     connection.execute("SET search_path = ''")

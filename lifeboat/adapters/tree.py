@@ -9,10 +9,13 @@ import datetime as dt
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from lifeboat.model.index import IndexFinding
 from lifeboat.model.tree import Entry, EntryKind, walk_order
+
+if TYPE_CHECKING:
+    # Only named here: children that pack and unpack files need none of the models, which take 0.2 s to import.
+    from lifeboat.model.index import IndexFinding
 
 __all__ = [
     "Entry",

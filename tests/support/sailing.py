@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import dataclasses
 import datetime as dt
@@ -34,6 +35,11 @@ from lifeboat.stages.publish import Published
 from lifeboat.stages.restore_roles import restore_roles
 from lifeboat.stages.target_server import look_at_target
 from lifeboat.stages.voyage import Keys, ServerVoyage, Voyage, new_run_id
+
+
+CREW = Crew()
+"""One for all voyages of this process: children at rest take the next job, and starting one costs more than a part."""
+atexit.register(CREW.dismiss)
 
 
 @dataclass(kw_only=True)
@@ -76,7 +82,7 @@ class Hull:
         """What a voyage of any kind is made with."""
         policy = read_policy(Path("demo"))
         run_id = new_run_id()
-        with Spool(self.folder / "spool", run_id, limit=self.spool_limit) as spool, Crew() as crew:
+        with Spool(self.folder / "spool", run_id, limit=self.spool_limit) as spool:
             yield {
                 "environment_name": "demo",
                 "service": "main",
@@ -89,20 +95,19 @@ class Hull:
                 "prune_store": self.store,
                 "keys": self.keys,
                 "spool": spool,
-                "crew": crew,
+                "crew": CREW,
                 "deadline": clock.Deadline.after(self.limit),
                 "anchor": self.anchor,
             }
 
     @contextlib.contextmanager
     def loader(self, identity: str | None = None) -> Iterator[Loader]:
-        with Crew() as crew:
-            yield Loader(
-                store=self.store,
-                identities=(identity or self.operations.identity,),
-                crew=crew,
-                deadline=clock.Deadline.after(self.limit),
-            )
+        yield Loader(
+            store=self.store,
+            identities=(identity or self.operations.identity,),
+            crew=CREW,
+            deadline=clock.Deadline.after(self.limit),
+        )
 
     def prune(self) -> prune_stage.PruneReport:
         with self.common() as common:
