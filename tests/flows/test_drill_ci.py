@@ -23,6 +23,7 @@ from prefect.exceptions import ObjectAlreadyExists
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from support.dock import Dock, docked
 from support.postgres import MAJORS
+from support.prefect_server import end_group
 
 from cli.main import app, run
 from lifeboat import clock
@@ -67,10 +68,12 @@ def drill_host(dock: Dock) -> Iterator[None]:
     environment = dock.harbour.environment(PREFECT_API_URL=str(PREFECT_API_URL.value()))
     environment["LIFEBOAT_IDENTITY_FILE"] = str(dock.harbour.folder / "identity")
     prefect = Path(sys.executable).parent / "prefect"
-    process = subprocess.Popen([prefect, "worker", "start", "--pool", POOL], env=environment)
+    environment["PREFECT_WORKER_QUERY_SECONDS"] = "1"
+    process = subprocess.Popen(
+        [prefect, "worker", "start", "--pool", POOL], env=environment, start_new_session=True
+    )
     yield
-    process.terminate()
-    process.wait(30)
+    end_group(process)
 
 
 def cases(folder: Path) -> dict[str, list[str]]:

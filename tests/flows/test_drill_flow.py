@@ -103,6 +103,15 @@ def test_sound_backups_are_green_and_the_record_is_signed_on_the_store(dock: Doc
     assert not [name for name in (b"shop", b"orders", b"letter", b".txt") if name in raw]
 
 
+def test_drill_of_some_sources_says_nothing_about_the_whole(dock: Dock) -> None:
+    """The only drill before this one was of the whole: nothing to extrapolate from."""
+    with pytest.raises(CouldNotMeasure, match="a sample") as caught:
+        drill("demo", ["main/documents"], policy=dock.policy)
+
+    assert caught.value.record
+    assert (caught.value.record.drill_kind, caught.value.record.verdict) == ("partial", Verdict.UNMEASURED)
+
+
 def test_older_backups_are_proven_and_take_no_part_in_the_times(dock: Dock) -> None:
     """The policy has one backup of each source so far: a second makes the first an older one."""
     dock.harbour.rewrite()
@@ -244,14 +253,6 @@ def test_sandbox_of_a_drill_that_died_is_destroyed_by_the_next(dock: Dock) -> No
     drill("demo", policy=dock.policy)
 
     assert dock.nothing_is_left()
-
-
-def test_drill_of_some_sources_says_nothing_about_the_whole(dock: Dock) -> None:
-    with pytest.raises(CouldNotMeasure, match="a sample") as caught:
-        drill("demo", ["main/documents"], policy=dock.policy)
-
-    assert caught.value.record
-    assert (caught.value.record.drill_kind, caught.value.record.verdict) == ("partial", Verdict.UNMEASURED)
 
 
 def test_incident_before_the_data_or_in_the_future_measures_nothing(dock: Dock) -> None:

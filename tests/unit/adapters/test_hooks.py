@@ -132,9 +132,10 @@ def test_second_run_at_the_same_time_is_refused_and_releases_nothing(diary: Diar
 
 
 _RUN = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
 from lifeboat.adapters.hooks import Hooks, frozen_by
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a suite in the background is started with it ignored
 note = ("sh", "-c", 'echo $1 >> "$0"', sys.argv[1])
 with frozen_by(Hooks((*note, "before"), (*note, "after"), 20, Path(sys.argv[2])), label="a run"):
     print("frozen", flush=True)
