@@ -14,7 +14,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from rich.table import Table
@@ -59,8 +59,11 @@ def nas(folder: Path) -> Iterator[dict[str, str]]:
 
 
 @contextlib.contextmanager
-def prefect_server(folder: Path) -> Iterator[str]:
-    """A Prefect server of its own, with its UI; yields the UI's address."""
+def prefect_server(folder: Path) -> Iterator[Callable[[], str]]:
+    """A Prefect server of its own, with its UI; yields what waits for it and returns the UI's address.
+
+    It takes longest to start, so it starts first and is waited for when it is needed.
+    """
     port = free_port()
     address = f"http://127.0.0.1:{port}"
     os.environ |= {
@@ -79,8 +82,7 @@ def prefect_server(folder: Path) -> Iterator[str]:
             stdout=log, stderr=log, process_group=0,
         )  # fmt: skip
     try:
-        _wait_for(f"{address}/api/health", process, folder / "prefect.log")
-        yield address
+        yield lambda: _ready(address, process, folder / "prefect.log")
     finally:
         process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -88,12 +90,12 @@ def prefect_server(folder: Path) -> Iterator[str]:
         process.kill()
 
 
-def _wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+def _ready(address: str, process: subprocess.Popen[bytes], log: Path) -> str:
     deadline = clock.Deadline.after(START_LIMIT)
     while not deadline.passed() and process.poll() is None:
         try:
-            with urllib.request.urlopen(url, timeout=2):  # noqa: S310 - our own server on loopback
-                return
+            with urllib.request.urlopen(f"{address}/api/health", timeout=2):  # noqa: S310 - our own, on loopback
+                return address
         except (urllib.error.URLError, OSError):
             clock.sleep(0.3)
     raise ConfigurationError(f"The Prefect server did not start; see {log}.")
@@ -181,13 +183,14 @@ def sail(folder: Path) -> None:
     policy = str(write_policy(folder, documents, configuration))
     os.environ["LIFEBOAT_POLICY"] = policy
     with (
+        prefect_server(folder) as prefect_ready,
         Cluster(folder / "postgres", MAJOR, settings={"fsync": "off"}) as postgres,
         Cluster(folder / "elsewhere", MAJOR, settings={"fsync": "off"}) as elsewhere,
         nas(folder) as store,
-        prefect_server(folder) as ui,
     ):
-        say(f"PostgreSQL {MAJOR} on port {postgres.port}, SFTP NAS on port {store['port']}, Prefect on {ui}")
         fill(postgres.server)
+        ui = prefect_ready()
+        say(f"PostgreSQL {MAJOR} on port {postgres.port}, SFTP NAS on port {store['port']}, Prefect on {ui}")
         os.environ["LIFEBOAT_IDENTITY_FILE"] = str(register_blocks(folder, postgres, store, elsewhere))
         say("Blocks registered. The identity that opens backups is a file on this host, in no block.")
         from flows.backup import backup_environment

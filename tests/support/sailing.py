@@ -36,7 +36,6 @@ from lifeboat.stages.restore_roles import restore_roles
 from lifeboat.stages.target_server import look_at_target
 from lifeboat.stages.voyage import Keys, ServerVoyage, Voyage, new_run_id
 
-
 CREW = Crew()
 """One for all voyages of this process: children at rest take the next job, and starting one costs more than a part."""
 atexit.register(CREW.dismiss)
