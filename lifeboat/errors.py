@@ -180,24 +180,20 @@ class EntryExists(SourceError, FileExistsError): ...
 class EntryChanged(SourceError): ...
 
 
-class SealingFailed(LifeboatError):
-    pass
+class SealingFailed(LifeboatError): ...
 
 
-class SpoolFull(LifeboatError):
-    pass
+class SpoolFull(LifeboatError): ...
 
 
-class TimeLimitExceeded(LifeboatError):
-    pass
+class TimeLimitExceeded(LifeboatError): ...
 
 
 class Cancelled(LifeboatError):
     exit_code = 130
 
 
-class SuspectBackup(LifeboatError):
-    pass
+class SuspectBackup(LifeboatError): ...
 
 
 class RestoreFailed(LifeboatError):
@@ -238,8 +234,7 @@ class DrillMissed(LifeboatError):
     """What the drill measured."""
 
 
-class AlarmSilent(LifeboatError):
-    pass
+class AlarmSilent(LifeboatError): ...
 
 
 class SandboxNotDestroyed(LifeboatError):
