@@ -16,8 +16,17 @@ from lifeboat.model.drill_record import DrillRecord, new_drill_id
 from lifeboat.model.manifest import PolicyReference
 from lifeboat.model.restore_choice import Point
 from lifeboat.stages.drill_facts import DrillOrder
+from lifeboat.stages.drill_interrupted import begun
 from lifeboat.stages.voyage import random_seed, random_suffix
-from tasks.drill import announce, carry_out, publish, read_catalogs, refuse_verdict, report
+from tasks.drill import (
+    announce,
+    carry_out,
+    publish,
+    read_catalogs,
+    refuse_verdict,
+    report,
+    tell_interrupted,
+)
 from tasks.progress import ProgressBoard
 from tasks.restore_board import loader_aboard, open_places
 
@@ -71,15 +80,19 @@ def drill(
     )
     signer = load_drill_signer(environment)
     try:
+        for interrupted in tell_interrupted(order, signer, places):
+            announce(interrupted)
         view = read_catalogs(order, places)
     except StoreUnreachable as error:
         raise CouldNotMeasure(f"The drill was not begun: {error.message}", hint=error.hint) from None
-    with (
-        ProgressBoard(f"drill {environment}") as board,
-        loader_aboard(places, rules.environment(environment), board.note) as loader,
-    ):
-        finished = carry_out(order, places, view, loader)
-    publish(finished, signer, places)
+    with begun(order, view) as has_record:
+        with (
+            ProgressBoard(f"drill {environment}") as board,
+            loader_aboard(places, rules.environment(environment), board.note) as loader,
+        ):
+            finished = carry_out(order, places, view, loader)
+        publish(finished, signer, places)
+        has_record()
     announce(finished.record)
     pages = [Path(folder) / f"{drill_id}.html" for folder in [rules.drills.pages] if folder]
     report(finished, view.past, [*pages, *([Path(page)] if page else [])])

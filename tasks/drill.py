@@ -20,6 +20,7 @@ from lifeboat.model.signed import Signer
 from lifeboat.stages import drill as stage
 from lifeboat.stages.drill import FinishedDrill
 from lifeboat.stages.drill_facts import DrillOrder, publish_record
+from lifeboat.stages.drill_interrupted import publish_interrupted
 from lifeboat.stages.drill_records import PastDrills
 from lifeboat.stages.drill_view import DrillView, view_for_drill
 from lifeboat.stages.restore_order import RestorePlaces
@@ -42,6 +43,12 @@ def carry_out(order: DrillOrder, places: RestorePlaces, view: DrillView, loader:
 def publish(finished: FinishedDrill, signer: Signer, places: RestorePlaces) -> None:
     """Sign the record, put it on the store, read it back."""
     publish_record(finished.record, signer, places)
+
+
+@task(name="tell interrupted drills", **REPEATED)
+def tell_interrupted(order: DrillOrder, signer: Signer, places: RestorePlaces) -> list[DrillRecord]:
+    """Destroy what drills that died left behind, and put their records on the store, as not measured."""
+    return publish_interrupted(order, signer, places)
 
 
 @task(name="report drill", **ONCE)

@@ -70,6 +70,18 @@ def _owned(root: Path, folder: Path) -> int:
 
     PostgreSQL's own user must get through, and list nothing on the way: 0711.
     """
+    prepare_root(root)
+    making = root / f".{folder.name}"
+    making.mkdir(mode=0o711)
+    lock = os.open(making / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    making.rename(folder)
+    return lock
+
+
+def prepare_root(root: Path) -> None:
+    """Make the folder of sandboxes, if it is not there, so that only its owner lists it. Raises ``ConfigurationError``
+    when somebody else owns it."""
     if not root.exists():
         root.mkdir(parents=True)
         root.chmod(0o711)
@@ -78,12 +90,6 @@ def _owned(root: Path, folder: Path) -> int:
             f"The folder of sandboxes {root} belongs to somebody else.",
             hint="Name another one: drills.folder.",
         )
-    making = root / f".{folder.name}"
-    making.mkdir(mode=0o711)
-    lock = os.open(making / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
-    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    making.rename(folder)
-    return lock
 
 
 def sweep_sandboxes(root: Path) -> list[str]:

@@ -103,7 +103,8 @@ class DrillFacts(Value):
 
     ``drill_kind``: ``full``; ``partial``, a sample whose time for the whole is extrapolated; ``cold``, on a clean
     machine; ``key``, that an identity from escrow opens a backup; ``file``, that one file comes back. ``seed`` is what
-    a choice at random can be repeated with. ``failures`` are what ended it early.
+    a choice at random can be repeated with. ``failures`` are what ended it early. ``interrupted``: it was killed, or
+    ended without a record of its own, which a later drill made for it.
     """
 
     environment: Slug
@@ -121,6 +122,7 @@ class DrillFacts(Value):
     comparisons: tuple[Comparison, ...]
     probes: tuple[Probe, ...] = ()
     failures: tuple[CountedCode, ...] = ()
+    interrupted: bool = False
     tools: dict[str, str]
 
     @model_validator(mode="after")
@@ -200,6 +202,8 @@ def record_from_artifact(text: str) -> DrillRecord:
 def _shortcomings(facts: DrillFacts) -> Iterator[tuple[Verdict, str]]:
     """What keeps a drill from having met its objectives, each with how bad it is. Texts are made of codes, ids and
     times only: they lie open on the store."""
+    if facts.interrupted:
+        yield Verdict.UNMEASURED, "the drill was ended before it had a record; what it found out is not known"
     for failure in facts.failures:
         yield Verdict.MISSED, f"the drill failed: {failure.count} × {failure.code}"
     yield from _objective_shortcomings(facts)

@@ -15,7 +15,7 @@ from lifeboat import clock
 from lifeboat.adapters.loading import Loader
 from lifeboat.adapters.postgres import PostgresServer
 from lifeboat.adapters.sandbox import Sandbox as OpenSandbox
-from lifeboat.adapters.sandbox import sandbox, sweep_sandboxes
+from lifeboat.adapters.sandbox import sandbox
 from lifeboat.adapters.target_local import LocalRestoreTarget
 from lifeboat.errors import CouldNotMeasure, DrillMissed
 from lifeboat.model.catalog import Catalog
@@ -41,8 +41,6 @@ from lifeboat.stages.verify_tree import verify_tree
 class FinishedDrill:
     record: DrillRecord
     drilled: tuple[Drilled, ...]
-    swept: tuple[str, ...]
-    """Drills that died, whose sandboxes were destroyed first."""
 
     @property
     def differences(self) -> tuple[str, ...]:
@@ -65,7 +63,6 @@ def drill(order: DrillOrder, places: RestorePlaces, view: DrillView, loader: Loa
     Raises only when nothing at all came back, could be begun, or a sandbox stays behind.
     """
     started = clock.utc_now()
-    swept = tuple(sweep_sandboxes(order.root))
     # What is not timed goes into ``older``.
     drilled, older = Drilled(), Drilled()
     for label in order.labels:
@@ -90,7 +87,7 @@ def drill(order: DrillOrder, places: RestorePlaces, view: DrillView, loader: Loa
         )
     phases = phases_of_whole(order, view, drilled)
     record = record_of(order, drilled, older, phases, catalogs, started, clock.utc_now())
-    return FinishedDrill(record, (drilled, older), swept)
+    return FinishedDrill(record, (drilled, older))
 
 
 def _needed(order: DrillOrder, catalogs: Sequence[Catalog]) -> int:

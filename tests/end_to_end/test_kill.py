@@ -4,17 +4,12 @@ status tells the truth, and the next run needs no cleaning."""
 from __future__ import annotations
 
 import contextlib
-import os
-import pickle
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import psutil
 import pytest
 from support.folders import let_through
+from support.killing import MARK, killed
 from support.postgres import MAJORS, dump_text
 from support.sailing import Ship
 from support.servers import FixedPassword
@@ -104,20 +99,7 @@ def ship(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ship]:
 
 def run_and_die(ship: Ship, action: str, step: str, moment: str, **arguments: object) -> None:
     """Run the action in a process that kills itself, and insist that it did and left no child behind."""
-    ship_file = ship.folder / "ship"
-    ship_file.write_bytes(pickle.dumps((ship, arguments)))
-    argv = [sys.executable, "-m", "support.killed_run", str(ship_file), action, step, moment]
-    tests = Path(__file__).parents[1]
-    path = os.pathsep.join([str(tests), str(tests.parent)])
-    done = subprocess.run(
-        argv,
-        env=os.environ | {"PYTHONPATH": path, "LIFEBOAT_TEST_MARK": str(ship.folder)},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-    assert done.returncode == -signal.SIGKILL, done.stderr
+    killed(ship, action, step, moment, **arguments)
     limit = clock.Deadline.after(5)
     while (left := leftovers(ship)) and not limit.passed():
         clock.sleep(0.1)
@@ -130,7 +112,7 @@ def leftovers(ship: Ship) -> list[str]:
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
             environment = process.environ()
-            if environment.get("LIFEBOAT_TEST_MARK") == str(ship.folder) or environment.get("PGPORT") == str(
+            if environment.get(MARK) == str(ship.folder) or environment.get("PGPORT") == str(
                 ship.server.port
             ):
                 found.append(" ".join(process.cmdline()))

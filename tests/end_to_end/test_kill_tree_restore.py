@@ -5,11 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import pickle
 import shutil
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -17,6 +13,7 @@ from typing import Any
 
 import psutil
 import pytest
+from support.killing import MARK, killed
 from support.restoring import Place, files_below, place
 from support.sshd import SSHD
 from support.tree_sailing import TreeShip
@@ -59,19 +56,14 @@ def there(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
 
 def restore_and_die(ship: TreeShip, step: str, moment: str, **arguments: Any) -> None:
     """In a process that kills itself; its children end by themselves, and are not waited for."""
-    ship_file = ship.folder / "ship"
-    ship_file.write_bytes(pickle.dumps((ship, arguments)))
-    argv = [sys.executable, "-m", "support.killed_run", str(ship_file), "restore", step, moment]
-    environment = os.environ | {"LIFEBOAT_TEST_MARK": str(ship.folder)}
-    done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=False, timeout=120)
-    assert done.returncode == -signal.SIGKILL, done.stderr
+    killed(ship, "restore", step, moment, **arguments)
 
 
 def children_left(ship: TreeShip) -> list[int]:
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
-            if process.environ().get("LIFEBOAT_TEST_MARK") == str(ship.folder):
+            if process.environ().get(MARK) == str(ship.folder):
                 found.append(process.pid)
     return found
 

@@ -64,7 +64,7 @@ def test_prefect_file_says_that_it_is_generated_and_by_what() -> None:
 def test_every_environment_has_one_of_each_in_work_pools_of_its_own(policy: Policy) -> None:
     """Drills and restores share one: their workers hold an identity, which those of backups never do."""
     rendered = entries(render(policy, POLICY))
-    kinds = ("backup", "restore", "drill")
+    kinds = ("backup", "restore", "drill", "alarm-test")
     assert len(rendered) == len(kinds) * len(policy.environments)
     for kind in kinds:
         assert [entry["name"] for entry in of_kind(kind, rendered)] == list(policy.environments)
@@ -72,6 +72,8 @@ def test_every_environment_has_one_of_each_in_work_pools_of_its_own(policy: Poli
     assert len(pools) == len({pool for _, pool in pools}) == 2 * len(policy.environments)
     backing_up = {entry["work_pool"]["name"] for entry in of_kind("backup", rendered)}
     assert not backing_up & {entry["work_pool"]["name"] for entry in of_kind("drill", rendered)}
+    testing = [entry["work_pool"] for entry in of_kind("alarm-test", rendered)]
+    assert testing == [entry["work_pool"] for entry in of_kind("drill", rendered)]
 
 
 def test_schedules_are_those_of_the_policy_for_backups_and_drills_and_none_for_restores(
@@ -86,6 +88,10 @@ def test_schedules_are_those_of_the_policy_for_backups_and_drills_and_none_for_r
     assert [entry["schedules"] for entry in of_kind("restore", rendered)] == [[]] * len(policy.environments)
     (drill,) = (entry for entry in of_kind("drill", rendered) if entry["name"] == "production")
     assert [(found["cron"], found["timezone"]) for found in drill["schedules"]] == [("0 8 * * WED", "UTC")]
+    (alarm_test,) = (entry for entry in of_kind("alarm-test", rendered) if entry["name"] == "production")
+    assert [(found["cron"], found["timezone"]) for found in alarm_test["schedules"]] == [
+        ("0 8 * * TUE", "UTC")
+    ]
     (unscheduled,) = of_kind("drill", entries(render(read_policy(Path("demo")), "demo")))
     assert unscheduled["schedules"] == []
 
@@ -189,14 +195,14 @@ def test_deploying_all_makes_each_entry_a_deployment_of_the_real_flow(server: Sy
 
 
 @pytest.mark.prefect
-def test_scheduler_within_a_minute_plans_runs_of_every_backup_and_drill_and_of_no_restore(
+def test_scheduler_within_a_minute_plans_runs_of_all_but_restores(
     server: SyncPrefectClient,
 ) -> None:
     """With SQLAlchemy 2.1 the server looks healthy, and its scheduler never plans a single run."""
     entrypoints = {each.id: (each.entrypoint, each.name) for each in deployed(server)}
     wanted = {
         (entry["entrypoint"], entry["name"])
-        for kind in ("backup", "drill")
+        for kind in ("backup", "drill", "alarm-test")
         for entry in of_kind(kind, ENTRIES)
     }
     scheduled = FlowRunFilter.model_validate({"state": {"type": {"any_": ["SCHEDULED"]}}})

@@ -48,6 +48,11 @@ STEPS = {
     "tree link": "lifeboat.stages.restore_tree:_Work._make_link",
     "tree name": "lifeboat.stages.incomplete_tree:IncompleteTree.name",
     "tree tidy": "lifeboat.stages.incomplete_tree:_clear",
+    "drill plan": "lifeboat.stages.drill:plan_restoration",
+    "drill provision": "lifeboat.stages.drill:_provision",
+    "drill restore": "lifeboat.stages.restore_items:restore_database",
+    "drill compare": "lifeboat.stages.drill:compare_database",
+    "drill record": "support.sailing:publish_record",
 }
 
 

@@ -19,6 +19,7 @@ from lifeboat.adapters.postgres import PostgresServer
 from lifeboat.adapters.spool import Spool
 from lifeboat.adapters.store import ObjectStat, StoreTarget
 from lifeboat.model.catalog import Catalog
+from lifeboat.model.drill_record import DrillRecord, new_drill_id
 from lifeboat.model.index import Index, IndexPart
 from lifeboat.model.manifest import ChainLink, Manifest, PolicyReference
 from lifeboat.model.policy_environment import Environment
@@ -29,12 +30,17 @@ from lifeboat.model.signed import Signer, TrustedKeys
 from lifeboat.stages import prune as prune_stage
 from lifeboat.stages import restore
 from lifeboat.stages.direct import take_backup
+from lifeboat.stages.drill import drill
+from lifeboat.stages.drill_facts import DrillOrder, publish_record
+from lifeboat.stages.drill_interrupted import begun, publish_interrupted
+from lifeboat.stages.drill_view import view_for_drill
 from lifeboat.stages.fetch import fetch_index, read_catalog
 from lifeboat.stages.keygen import new_identity, new_signing_key
 from lifeboat.stages.publish import Published
+from lifeboat.stages.restore_order import RestorePlaces
 from lifeboat.stages.restore_roles import restore_roles
 from lifeboat.stages.target_server import look_at_target
-from lifeboat.stages.voyage import Keys, ServerVoyage, Voyage, new_run_id
+from lifeboat.stages.voyage import Keys, ServerVoyage, Voyage, new_run_id, random_suffix
 
 CREW = Crew()
 """One for all voyages of this process: children at rest take the next job, and starting one costs more than a part."""
@@ -209,6 +215,26 @@ class Ship(Hull):
             published = take_backup(voyage)
         self.anchor = published.head
         return published
+
+    def drill(self, root: Path) -> list[DrillRecord]:
+        """A drill with its sandbox below ``root``, as the flow does it: records of drills that died, and its own."""
+        policy = read_policy(Path("demo"))
+        policy = policy.model_copy(
+            update={"drills": policy.drills.model_copy(update={"folder": str(root), "older": False})}
+        )
+        reference = PolicyReference(name=policy.name, version=policy.version, sha256=policy.sha256)
+        drill_id = new_drill_id(clock.utc_now(), random_suffix())
+        order = DrillOrder(policy, reference, "demo", drill_id, ("main/databases",))
+        places = RestorePlaces(
+            store=self.store, trusted=self.keys.trusted, identities=(self.operations.identity,)
+        )
+        told = publish_interrupted(order, self.keys.signer, places)
+        view = view_for_drill(order, places)
+        with begun(order, view) as has_record, self.loader() as loader:
+            finished = drill(order, places, view, loader)
+            publish_record(finished.record, self.keys.signer, places)
+            has_record()
+        return [*told, finished.record]
 
     def open(self, manifest: Manifest | None = None) -> Index:
         manifest = manifest or choose(self.catalog()).manifest
