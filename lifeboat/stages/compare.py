@@ -160,7 +160,7 @@ def _schema_differences(
 
 def _as_script(server: PostgresServer, major: int, archive: Path) -> str:
     argv = [server.program("pg_restore", major), "--file=-", str(archive)]
-    return _run(argv, server).decode(errors="surrogateescape")
+    return run_program(argv, server).decode(errors="surrogateescape")
 
 
 def _dump_schema(server: PostgresServer, major: int, name: str, path: Path) -> None:
@@ -173,10 +173,11 @@ def _dump_schema(server: PostgresServer, major: int, name: str, path: Path) -> N
         f"--file={path}",
         f"--dbname={conninfo(name)}",
     ]
-    _run(argv, server)
+    run_program(argv, server)
 
 
-def _run(argv: Sequence[str], server: PostgresServer) -> bytes:
+def run_program(argv: Sequence[str], server: PostgresServer) -> bytes:
+    """What a program of PostgreSQL writes. Raises ``SourceError`` with its words, without rows in them."""
     done = subprocess.run(argv, env=server.environment(), capture_output=True, check=False)
     if done.returncode != 0:
         raise SourceError(f"{Path(argv[0]).name}: {without_rows(done.stderr)}")

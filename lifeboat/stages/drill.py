@@ -28,6 +28,7 @@ from lifeboat.model.names import name_text
 from lifeboat.model.phases import PhaseName
 from lifeboat.model.restore_choice import Point
 from lifeboat.stages.compare import Difference, compare_database
+from lifeboat.stages.compare_roles import compare_roles
 from lifeboat.stages.drill_facts import Drilled, DrillOrder, RestoredBackup, record_of
 from lifeboat.stages.drill_view import DrillView, note_doubts, older_backups, phases_of_whole
 from lifeboat.stages.probes import probe_all
@@ -201,6 +202,8 @@ def _compare(item: object, loader: Loader, jobs: int, failed: set[str], drilled:
             found += compare_database(
                 item.plan.index, wanted.source, loader, item.server, wanted.target, jobs=jobs
             )
+        if item.plan.with_roles and whole:
+            found += compare_roles(item.plan.index, loader, item.server)
         comparison = Comparison(
             backup_id=item.manifest.backup_id,
             databases=len(whole),

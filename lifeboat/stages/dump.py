@@ -53,15 +53,20 @@ def producer(
 
 
 def _globals(frozen: FrozenServer, server: PostgresServer) -> Program:
-    argv = (
-        server.program("pg_dumpall", frozen.major),
+    argv = globals_command(server, frozen.major)
+    return Program(label="pg_dumpall roles", argv=argv, environment=server.environment())
+
+
+def globals_command(server: PostgresServer, major: int) -> tuple[str, ...]:
+    """What writes a server's roles and tablespaces."""
+    return (
+        server.program("pg_dumpall", major),
         "--globals-only",
         # Password hashes stay out: a managed server hides them, and a vanilla one hands them to any reader.
         "--no-role-passwords",
         "--no-password",
         f"--database={server.maintenance_database}",
     )
-    return Program(label="pg_dumpall roles", argv=argv, environment=server.environment())
 
 
 def _archive(

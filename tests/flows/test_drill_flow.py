@@ -174,6 +174,7 @@ def test_missing_index_is_red_and_does_not_stop_the_other_source(dock: Dock) -> 
         ("UPDATE orders SET note = 'x' WHERE id = 7", "table-content"),
         ("ALTER TABLE orders DROP CONSTRAINT orders_pkey", "schema-missing"),
         ("CREATE VIEW v AS SELECT 1", "schema-additional"),
+        ("CREATE ROLE stranger", "role-additional"),
         ("COMMENT ON DATABASE CURRENT_NAME IS 'x'", "database-property"),
         ("ALTER TABLE orders ADD COLUMN s serial; SELECT setval('orders_s_seq', 1)", "sequence-behind"),
     ],
