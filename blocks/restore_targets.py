@@ -18,6 +18,7 @@ from lifeboat.adapters.target_azure import AzureRestoreTarget
 from lifeboat.adapters.target_local import LocalRestoreTarget
 from lifeboat.adapters.tree_target import RestoreTarget
 from lifeboat.errors import ConfigurationError
+from lifeboat.model.policy_drills import DrillBroker
 
 ENVIRONMENT_FILE = ".environment"
 """Beside or above a folder, the name of the environment it belongs to."""
@@ -49,6 +50,11 @@ def load_brokers(
     block = load_block(HttpExport, name)
     endpoints = {label: block.endpoint(url) for label, url in urls.items()}
     return endpoints, _environment(block, block.environment, name, environments)
+
+
+def load_drill_broker(rules: DrillBroker) -> Endpoint:
+    """The broker of the policy's drills. Raises ``ConfigurationError``."""
+    return load_block(HttpExport, rules.block).endpoint(rules.url)
 
 
 def load_tree_place(where: str, block: str, environments: Collection[str]) -> TreePlace:

@@ -28,7 +28,7 @@ from tasks.drill import (
     tell_interrupted,
 )
 from tasks.progress import ProgressBoard
-from tasks.restore_board import loader_aboard, open_places
+from tasks.restore_board import drill_places, loader_aboard
 
 
 def _run_name() -> str:
@@ -64,7 +64,7 @@ def drill(
     """
     rules = read_policy(Path(policy))
     reference = PolicyReference(name=rules.name, version=rules.version, sha256=rules.sha256)
-    places = open_places(rules, environment).places
+    places = drill_places(rules, environment)
     drill_id = new_drill_id(clock.utc_now(), random_suffix())
     drawn = random_seed() if seed is None else seed
     order = DrillOrder(

@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from blocks.harbour import load_store, load_trusted
-from blocks.restore_targets import load_brokers, load_target_server, load_tree_place
+from blocks.restore_targets import load_brokers, load_drill_broker, load_target_server, load_tree_place
 from lifeboat import clock
 from lifeboat.adapters.children import Crew
 from lifeboat.adapters.loading import Loader
@@ -65,6 +65,13 @@ def open_places(
         brokers=brokers,
     )
     return Destination(target, places)
+
+
+def drill_places(policy: Policy, environment: str) -> RestorePlaces:
+    """What a drill needs: no target of anybody's, but the broker of the policy's drills."""
+    places = open_places(policy, environment).places
+    broker = policy.drills.broker
+    return replace(places, drill_broker=load_drill_broker(broker)) if broker else places
 
 
 def _broker_urls(rules: Environment) -> dict[str, str]:

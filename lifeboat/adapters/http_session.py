@@ -144,6 +144,11 @@ class HttpSession:
         """POST JSON, once: whether an unanswered request was carried out, nobody knows. Raises as ``get`` does."""
         return _with_status(self._exchange("POST", path, _DONE, body=body), _DONE)
 
+    def delete(self, path: str) -> Answer:
+        """DELETE, once; what is not there is deleted. Raises as ``get`` does."""
+        wanted = _DONE | {404}
+        return _with_status(self._exchange("DELETE", path, wanted), wanted)
+
     def _exchange(
         self,
         method: str,

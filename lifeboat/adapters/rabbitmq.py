@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
+from urllib.parse import quote
 
 from lifeboat import clock
 from lifeboat.adapters.http_answer import Answer
@@ -51,6 +52,22 @@ def import_definitions(endpoint: Endpoint, definitions: bytes) -> None:
     """
     with endpoint.session() as session, _explained():
         session.post(_DEFINITIONS_PATH, definitions)
+
+
+def virtual_hosts(endpoint: Endpoint) -> list[str]:
+    """Names of a broker's virtual hosts. Raises the ``SourceError`` family."""
+    with endpoint.session() as session, _explained():
+        answer = session.get("/api/vhosts", {"columns": "name"})
+    found = answer.json()
+    if not isinstance(found, list) or not all(isinstance(each, dict) and "name" in each for each in found):
+        raise _strange(answer)
+    return [str(each["name"]) for each in found]
+
+
+def delete_virtual_host(endpoint: Endpoint, name: str) -> None:
+    """Delete a virtual host with all that is in it; none of that name is as good. Raises the ``SourceError`` family."""
+    with endpoint.session() as session, _explained():
+        session.delete(f"/api/vhosts/{quote(name, safe='')}")
 
 
 def _definitions(answer: Answer) -> dict[str, Any]:

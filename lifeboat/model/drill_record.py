@@ -75,16 +75,19 @@ class Comparison(Value):
     tables: _Count = 0
     rows: _Count = 0
     files: _Count = 0
+    definitions: _Count = 0
     differences: tuple[CountedCode, ...] = ()
 
     @property
     def compared(self) -> bool:
-        return bool(self.databases or self.tables or self.files)
+        return bool(self.databases or self.tables or self.files or self.definitions)
 
     @property
     def told(self) -> str:
         """``3 databases, 7 tables, 1,526,801 rows``: what there was of, in words."""
-        counts = {"databases": self.databases, "tables": self.tables, "rows": self.rows, "files": self.files}
+        counts = {
+            name: getattr(self, name) for name in ("databases", "tables", "rows", "files", "definitions")
+        }
         told = (f"{count:,} {name if count > 1 else name[:-1]}" for name, count in counts.items() if count)
         return ", ".join(told) or "nothing"
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Annotated
 
-from lifeboat.model.manifest import Value
+from pydantic import AfterValidator, Field
+
+from lifeboat.model.manifest import Slug, Value
+from lifeboat.model.policy_urls import api_url
 from lifeboat.model.policy_values import Duration, Text, default_as_written
 
 
@@ -21,6 +24,15 @@ class Allowances(Value):
     owner: Text = Field("Head of IT", description="The role that declares these times.")
 
 
+class DrillBroker(Value):
+    """A RabbitMQ for drills: definitions go into throw-away virtual hosts of it. Not the one that is backed up."""
+
+    url: Annotated[str, AfterValidator(api_url)] = Field(
+        description="Its management API, without `/api`; `https://`, or `http://` on this very machine."
+    )
+    block: Slug = Field(description="The http-export block of an administrator there.")
+
+
 class DrillRules(Value):
     """How drills are judged."""
 
@@ -28,6 +40,10 @@ class DrillRules(Value):
     older: bool = Field(
         True,
         description="Whether a drill of a whole environment also restores and compares an older backup of each source.",
+    )
+    broker: DrillBroker | None = Field(
+        None,
+        description="Broker that drills import RabbitMQ's definitions into; left out, they are compared as files only.",
     )
     pages: Text | None = Field(
         None,

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from lifeboat import clock
+from lifeboat.adapters.http_session import Endpoint
 from lifeboat.adapters.loading import Loader
 from lifeboat.adapters.postgres import PostgresServer
 from lifeboat.adapters.sandbox import Sandbox as OpenSandbox
@@ -26,9 +27,11 @@ from lifeboat.model.drill_record import (
 )
 from lifeboat.model.names import name_text
 from lifeboat.model.phases import PhaseName
+from lifeboat.model.policy_sources import RabbitMQSource
 from lifeboat.model.restore_choice import Point
 from lifeboat.stages.compare import Difference, compare_database
 from lifeboat.stages.compare_roles import compare_roles
+from lifeboat.stages.drill_export import drilled_definitions, sweep_virtual_hosts
 from lifeboat.stages.drill_facts import Drilled, DrillOrder, RestoredBackup, record_of
 from lifeboat.stages.drill_view import DrillView, note_doubts, older_backups, phases_of_whole
 from lifeboat.stages.probes import probe_all
@@ -66,6 +69,8 @@ def drill(order: DrillOrder, places: RestorePlaces, view: DrillView, loader: Loa
     started = clock.utc_now()
     # What is not timed goes into ``older``.
     drilled, older = Drilled(), Drilled()
+    if places.drill_broker:
+        sweep_virtual_hosts(places.drill_broker, order.root)
     for label in order.labels:
         note_doubts(label, view, older)
     catalogs = tuple(view.catalogs[label] for label in order.labels)
@@ -172,6 +177,35 @@ def _drill_source(
         drilled.explanations += [f"{label}, {each.what}: {each.failure}" for each in failed]
         with drilled.phase(PhaseName.VERIFY):
             _compare(item, loader, order.jobs, {each.what for each in failed}, drilled)
+        if isinstance(item, TreeItem) and not failed and _is_rabbitmq(order, label) and places.drill_broker:
+            with drilled.phase(PhaseName.RESTORE):
+                _import(order, item, loader, places.drill_broker, drilled)
+
+
+def _is_rabbitmq(order: DrillOrder, label: str) -> bool:
+    service, source = label.split("/")
+    return isinstance(
+        order.policy.environment(order.environment).services[service].sources[source], RabbitMQSource
+    )
+
+
+def _import(order: DrillOrder, item: TreeItem, loader: Loader, broker: Endpoint, drilled: Drilled) -> None:
+    """Into a broker and out again; what was compared as a file counts on."""
+    with drilled_definitions(item.index, loader, broker, order.drill_id) as done:
+        before = drilled.comparisons.pop()
+        counted = Counter({each.code: each.count for each in before.differences})
+        counted.update(difference.code for difference in done.differences)
+        drilled.comparisons.append(
+            before.model_copy(
+                update={
+                    "definitions": done.objects,
+                    "differences": tuple(
+                        CountedCode(code=code, count=count) for code, count in sorted(counted.items())
+                    ),
+                }
+            )
+        )
+        drilled.differences += done.differences
 
 
 def _provision(place: OpenSandbox, name: str, major: int, drilled: Drilled) -> PostgresServer:

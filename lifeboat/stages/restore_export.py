@@ -53,7 +53,7 @@ def restore_export(
     family.
     """
     watch = clock.Stopwatch()
-    wanted = _definitions(index, loader)
+    wanted = read_definitions(index, loader)
     found = export_definitions(endpoint)
     if not into_used:
         _refuse_used(found, endpoint, virtual_host)
@@ -76,7 +76,8 @@ def restore_export(
     )
 
 
-def _definitions(index: TreeIndex, loader: Loader) -> Definitions:
+def read_definitions(index: TreeIndex, loader: Loader) -> Definitions:
+    """The definitions of a backup, verified. Raises ``RestoreRefused`` when it holds none."""
     member = next((each for each in index.members() if each.entry.path == DEFINITIONS), None)
     if member is None:
         raise RestoreRefused(

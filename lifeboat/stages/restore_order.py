@@ -66,7 +66,8 @@ class RestorePlaces:
     """Where backups come from, and where they go. ``identities`` open them and never show.
 
     ``server`` gives the server for databases of a major version; ``trees`` the place for files, by the name of a folder
-    in it, or for an empty name the place itself; ``brokers`` take the definitions of their sources.
+    in it, or for an empty name the place itself; ``brokers`` take the definitions of their sources,
+    ``drill_broker`` those of all sources, in throw-away virtual hosts.
     """
 
     store: StoreTarget
@@ -76,4 +77,5 @@ class RestorePlaces:
     trees: Callable[[str], RestoreTarget] | None = None
     trees_are_live: bool = False
     brokers: Mapping[str, Endpoint] = field(default_factory=dict)
+    drill_broker: Endpoint | None = None
     erasures: ChainLink | None = None

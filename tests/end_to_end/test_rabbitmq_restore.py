@@ -12,12 +12,14 @@ import pytest
 from support.rabbitmq import EPMD, RABBITMQ, RabbitMQ, running_rabbitmq
 from support.tree_sailing import TreeShip
 
-from lifeboat.adapters.http_session import UserPassword
-from lifeboat.adapters.rabbitmq import RabbitMQExport, export_definitions
+from lifeboat.adapters.http_session import Endpoint, UserPassword
+from lifeboat.adapters.rabbitmq import RabbitMQExport, export_definitions, virtual_hosts
 from lifeboat.adapters.store_local import LocalTarget
 from lifeboat.adapters.tree_local import LocalTreeTarget
 from lifeboat.errors import ChecksumMismatch, RestoreFailed, RestoreRefused
 from lifeboat.model.definitions import VirtualHost
+from lifeboat.stages import restore_export as restore_export_module
+from lifeboat.stages.drill_export import drilled_definitions, sweep_virtual_hosts
 from lifeboat.stages.restore_export import RestoredExport, restore_export
 
 pytestmark = pytest.mark.skipif(
@@ -192,3 +194,52 @@ def test_backup_of_files_is_no_export(clean: RabbitMQ, ship: TreeShip, tmp_path:
     other.backup()
     with pytest.raises(RestoreRefused, match=r"no definitions\.json"):
         back(other, clean)
+
+
+def test_drill_brings_every_virtual_host_back_under_its_own_names_and_deletes_them(
+    ship: TreeShip, clean: RabbitMQ, tmp_path: Path
+) -> None:
+    """The broker of the backup lives on beside: nothing of it is touched."""
+    before = export_definitions(clean.endpoint())
+    dead = "drill-20261101T000000Z-dead.1"
+    clean.ask("PUT", f"/api/vhosts/{dead}", {})
+    alive = "drill-20261101T000000Z-alive"
+    clean.ask("PUT", f"/api/vhosts/{alive}.1", {})
+    (tmp_path / alive).mkdir()
+
+    sweep_virtual_hosts(clean.endpoint(), tmp_path)
+    assert set(virtual_hosts(clean.endpoint())) == {"/", "fleet/east", f"{alive}.1"}
+    clean.ask("DELETE", f"/api/vhosts/{alive}.1")
+
+    with ship.loader() as loader, drilled_definitions(ship.open(), loader, clean.endpoint(), alive) as done:
+        there = set(virtual_hosts(clean.endpoint()))
+        assert {f"{alive}.1", f"{alive}.2"} < there
+
+    assert done.differences == ()
+    assert done.objects >= 8
+    assert export_definitions(clean.endpoint()) == before
+
+
+def test_definition_that_the_broker_does_not_take_as_it_was_is_a_difference(
+    ship: TreeShip, clean: RabbitMQ, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = restore_export_module.import_definitions
+
+    def forgetful(endpoint: Endpoint, definitions: bytes) -> None:
+        told = json.loads(definitions)
+        told["queues"] = []
+        told["bindings"] = []
+        original(endpoint, json.dumps(told).encode())
+
+    monkeypatch.setattr(restore_export_module, "import_definitions", forgetful)
+    drill_id = "drill-20261101T000000Z-deaf"
+
+    with (
+        ship.loader() as loader,
+        drilled_definitions(ship.open(), loader, clean.endpoint(), drill_id) as done,
+    ):
+        codes = {difference.code for difference in done.differences}
+
+    assert codes == {"definition-missing"}
+    assert any("queues" in difference.where for difference in done.differences)
+    assert set(virtual_hosts(clean.endpoint())) == {"/", "fleet/east"}

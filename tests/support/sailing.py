@@ -6,13 +6,15 @@ import atexit
 import contextlib
 import dataclasses
 import datetime as dt
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
+from unittest.mock import patch
 
 from lifeboat import clock
-from lifeboat.adapters.children import Crew
+from lifeboat.adapters.children import Child, Crew
 from lifeboat.adapters.loading import Loader
 from lifeboat.adapters.policy_file import read_policy
 from lifeboat.adapters.postgres import PostgresServer
@@ -42,7 +44,17 @@ from lifeboat.stages.restore_roles import restore_roles
 from lifeboat.stages.target_server import look_at_target
 from lifeboat.stages.voyage import Keys, ServerVoyage, Voyage, new_run_id, random_suffix
 
-CREW = Crew()
+
+class _Crew(Crew):
+    """Its children unpickle what tests wrote."""
+
+    def _enlist(self, module: str, label: str) -> Child:
+        path = os.pathsep.join(map(str, Path(__file__).parents[1:3]))
+        with patch.dict(os.environ, PYTHONPATH=path):
+            return super()._enlist(module, label)
+
+
+CREW = _Crew()
 """One for all voyages of this process: children at rest take the next job, and starting one costs more than a part."""
 atexit.register(CREW.dismiss)
 
