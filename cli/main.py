@@ -19,6 +19,7 @@ from cli.commands_diff import diff
 from cli.commands_doctor import doctor
 from cli.commands_drill import drill
 from cli.commands_files import files
+from cli.commands_key_drill import key_drill
 from cli.commands_list import list_backups, show
 from cli.commands_restore import restore
 from cli.commands_retention import retention
@@ -49,6 +50,7 @@ app.command()(show)
 app.command()(retention)
 app.command()(restore)
 app.command()(drill)
+app.command("key-drill")(key_drill)
 app.command("alarm-test")(alarm_test)
 app.command()(files)
 app.command()(tables)

@@ -27,15 +27,15 @@ WITHOUT_OBJECTIVES: Final = ("key", "file")
 
 
 class DrilledBackup(Value):
-    """One backup that was restored. ``choice``: the ``newest``; at ``random`` among the older ones; the
-    ``oldest-monthly``; or ``named`` by somebody. ``plain_bytes`` and ``rows`` are what it holds, ``milliseconds`` what
-    fetching and restoring it took: what later restores are foretold by."""
+    """One backup that was restored, or in a key drill opened. ``choice``: the ``newest``; at ``random`` among the older
+    ones; the ``oldest`` of all or the ``oldest-monthly``; or ``named`` by somebody. ``plain_bytes`` and ``rows`` are
+    what it holds, ``milliseconds`` what fetching and restoring it took: what later restores are foretold by."""
 
     backup_id: ObjectName
     service: Slug
     source: Slug
     data_timestamp: Instant
-    choice: Literal["newest", "random", "oldest-monthly", "named"]
+    choice: Literal["newest", "random", "oldest", "oldest-monthly", "named"]
     plain_bytes: _Count
     rows: _Count
     milliseconds: Milliseconds
@@ -231,7 +231,8 @@ def _objective_shortcomings(facts: DrillFacts) -> Iterator[tuple[Verdict, str]]:
 def _comparison_shortcomings(facts: DrillFacts) -> Iterator[tuple[Verdict, str]]:
     compared = {each.backup_id for each in facts.comparisons if each.compared}
     for backup in facts.backups:
-        if backup.backup_id not in compared:
+        # A key drill opens headers: it has nothing to compare, and proves no backup.
+        if backup.backup_id not in compared and facts.drill_kind != "key":
             yield Verdict.UNMEASURED, f"{backup.backup_id}: nothing was compared"
     for each in facts.comparisons:
         for difference in each.differences:

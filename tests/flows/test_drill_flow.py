@@ -28,6 +28,7 @@ from lifeboat.model.phases import PhaseName
 from lifeboat.stages import drill as stage
 from lifeboat.stages.drill_facts import publish_record
 from lifeboat.stages.drill_records import read_drill_records
+from lifeboat.stages.keygen import new_identity, write_private
 from lifeboat.stages.restore import RestoredDatabase
 from tasks.restore_board import open_places
 
@@ -291,3 +292,20 @@ def test_command_tells_ci_by_exit_code_json_and_junit(
     policy.write_text(Path(dock.policy).read_text().replace("rto: 4h", "rto: 1m"))
     assert run([*command[:2], "--policy", str(policy), "--junit", str(report)]) == 1
     assert "RTO" in str(ElementTree.fromstring(report.read_bytes()).find(".//failure").get("message"))  # type: ignore[union-attr]
+
+
+def test_key_drill_reads_headers_and_leaves_a_signed_record(
+    dock: Dock, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    identity = str(dock.harbour.folder / "identity")
+    capsys.readouterr()
+
+    assert run(["key-drill", "demo", identity, "--policy", dock.policy, "--json"]) == 0
+
+    record = DrillRecord.model_validate_json(capsys.readouterr().out)
+    raw = (dock.store / record.file_name).read_bytes()
+    assert dock.harbour.ship.keys.trusted.verify(raw, where="it")["drill_kind"] == "key"
+    stranger = tmp_path / "stranger"
+    write_private(stranger, new_identity().identity + "\n")
+    assert run(["key-drill", "demo", str(stranger), "--policy", dock.policy]) == 1
+    assert "does not open main-documents-" in capsys.readouterr().err
