@@ -89,7 +89,7 @@ def drill(order: DrillOrder, places: RestorePlaces, view: DrillView, loader: Loa
         told = "\n".join(f"  {text}" for text in drilled.explanations)
         raise DrillMissed(
             f"Nothing of {order.environment} could be restored:\n{told}",
-            hint="Look at the store and at the identity of this host; there is no record of a drill of nothing.",
+            hint="Look at the store and at the identity of this host; the next drill puts a record of this one there.",
         )
     phases = phases_of_whole(order, view, drilled)
     record = record_of(order, drilled, older, phases, catalogs, started, clock.utc_now())

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import getpass
+import itertools
 import os
 import pwd
 import shutil
@@ -144,19 +145,23 @@ def public_line(key: asyncssh.SSHKey) -> str:
     return key.export_public_key().decode().strip()
 
 
+_ACCOUNTS = itertools.count(1)
+
+
 @contextlib.contextmanager
 def account() -> Iterator[str]:
     """The name of a user that is not root: this one, or one made for the time of the test."""
     if os.geteuid() != 0:
         yield getpass.getuser()
         return
-    name = f"lifeboat-{os.getpid()}"
+    name = f"lifeboat-{os.getpid()}-{next(_ACCOUNTS)}"
     # The password '*' fits nothing, and unlike '!' does not lock the account for keys as well.
     subprocess.run(["useradd", "-r", "-M", "-d", "/", "-p", "*", name], check=True, capture_output=True)
     try:
         yield name
     finally:
-        subprocess.run(["userdel", name], check=True, capture_output=True)
+        # By force: a session that was just ended may still be on its way out.
+        subprocess.run(["userdel", "--force", name], check=True, capture_output=True)
 
 
 @contextlib.contextmanager

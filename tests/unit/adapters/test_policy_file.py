@@ -37,8 +37,8 @@ def test_own_file_goes_before_a_shipped_policy_of_its_name(
 def test_missing_policy_file_is_told_the_shipped_names(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="there is no policy file") as caught:
         read_policy(tmp_path / "nowhere.yaml")
-    assert "demo, digital-automotive" in caught.value.hint
-    assert set(shipped_policies()) == {"demo", "digital-automotive"}
+    assert "alarm-test, demo, digital-automotive" in caught.value.hint
+    assert set(shipped_policies()) == {"alarm-test", "demo", "digital-automotive"}
 
 
 def test_policy_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
