@@ -51,6 +51,12 @@ def drill(
     json_file: Annotated[
         Path | None, typer.Option("--json-file", metavar="FILE", help="Write the record as JSON, for CI.")
     ] = None,
+    cold: Annotated[
+        bool,
+        typer.Option(
+            "--cold", help="By recovery/restore.sh in an empty environment, as if Lifeboat were gone."
+        ),
+    ] = False,
     ci: Annotated[
         bool,
         typer.Option(
@@ -83,7 +89,7 @@ def drill(
     moment = parse_moment(incident, read_policy(Path(policy)).time_zone) if incident else None
     parameters: dict[str, Any] = {
         "environment": environment, "sources": sources, "run": run, "incident": moment, "seed": seed, "page": page,
-        "policy": policy, "jobs": jobs,
+        "cold": cold, "policy": policy, "jobs": jobs,
     }  # fmt: skip
     if ci:
         junit = junit or Path("lifeboat-drill.xml")

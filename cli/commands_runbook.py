@@ -38,6 +38,7 @@ def runbook(
     """
     from cli.runbook_html import printable_page
     from lifeboat.adapters.policy_file import read_policy
+    from lifeboat.adapters.recovery_script import recovery_script
     from lifeboat.model.runbook import runbook as write
 
     read = read_policy(Path(policy))
@@ -60,18 +61,6 @@ def runbook(
     output.result(data, table([f"runbook of {environment}"], rows))
     if missing:
         output.message(f"There is no good backup of: {', '.join(missing)}; the pages say so.")
-
-
-def recovery_script() -> Path:
-    """``recovery/restore.sh``, of an installed wheel or of this checkout."""
-    import lifeboat
-
-    package = Path(lifeboat.__file__).parent
-    return next(
-        path
-        for path in (package / "recovery/restore.sh", package.parent / "recovery/restore.sh")
-        if path.is_file()
-    )
 
 
 def _offline() -> RunbookFacts:

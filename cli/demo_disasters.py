@@ -10,12 +10,12 @@ from pathlib import Path
 
 from rich.table import Table
 
-from cli.commands_runbook import recovery_script
 from cli.demo_data import DATABASES
 from cli.demo_files import difference
 from cli.demo_told import console, say, show_command, type_command
 from lifeboat import clock
 from lifeboat.adapters.postgres import PostgresServer, conninfo
+from lifeboat.adapters.recovery_script import missing_tools, recovery_script
 from lifeboat.errors import RestoreFailed
 from lifeboat.model.restore_outcome import RestoreOutcome
 
@@ -26,7 +26,6 @@ TABLE = 'sales."Order lines; -- all"'
 FOLDER = "customer-07"
 SHOWN = 12
 """Digits of a SHA-256 on the screen; all are compared."""
-RECOVERY_TOOLS = ("age", "zstd", "jq", "openssl", "tar")
 
 
 @dataclass(frozen=True)
@@ -116,8 +115,7 @@ def everything_elsewhere(coast: Coast, before: dict[str, str]) -> None:
 
 def without_lifeboat(coast: Coast, before: str) -> None:
     """A database by recovery/restore.sh: standard tools, the copy and the keys from escrow; nothing of ours."""
-    missing = [tool for tool in RECOVERY_TOOLS if shutil.which(tool) is None]
-    if missing:
+    if missing := missing_tools():
         say(f"Without Lifeboat: not shown, since this machine has no {', '.join(missing)}.")
         return
     say("Lifeboat itself is gone. recovery/restore.sh and the identity from escrow bring fleet back:")

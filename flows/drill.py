@@ -43,6 +43,7 @@ def drill(
     incident: dt.datetime | None = None,
     seed: int | None = None,
     page: str = "",
+    cold: bool = False,
     policy: str = "digital-automotive",
     jobs: int = 2,
 ) -> DrillRecord:
@@ -59,6 +60,7 @@ def drill(
         incident: When the disaster struck, for the RPO; the start of the drill when empty.
         seed: The seed of an earlier drill's record, to draw the same older backups again; a new one when empty.
         page: A file of the drill host for the page in HTML, besides the folder of the policy's drills.pages.
+        cold: By recovery/restore.sh in an empty environment instead of by Lifeboat; older backups are left out.
         policy: A shipped policy's name, or the path of a policy file.
         jobs: Parts loaded, and tables compared, at the same time.
     """
@@ -77,6 +79,7 @@ def drill(
         incident,
         drawn,
         jobs,
+        cold,
     )
     signer = load_drill_signer(environment)
     try:

@@ -43,9 +43,14 @@ class Sandbox:
 
     def tree(self, name: str) -> Path:
         """Where a tree may be restored to; nothing is there yet, and nobody else gets there."""
+        return self.private / name
+
+    @property
+    def private(self) -> Path:
+        """A folder that only we get into."""
         private = self.folder / "trees"
         private.mkdir(mode=0o700, exist_ok=True)
-        return private / name
+        return private
 
 
 @contextlib.contextmanager

@@ -37,7 +37,7 @@ def extrapolated_phases(
 
     Raises ``CouldNotMeasure`` where past drills are too few, or the whole is out of their reach.
     """
-    past = [record for record in records if not record.failures]
+    past = [record for record in records if not record.failures and record.drill_kind != "cold"]
     return tuple(
         _extrapolated(phase, past, sample, whole) if phase.name in GROWING else phase for phase in phases
     )

@@ -54,10 +54,11 @@ def estimate_restore(planned: Sequence[PlannedObject], records: Sequence[DrillRe
 
 
 def _drilled(source: str, records: Sequence[DrillRecord]) -> list[DrilledBackup]:
-    """What came back whole and equal; a restore that failed was perhaps short."""
+    """What came back whole and equal, by us; a restore that failed was perhaps short."""
     return [
         backup
         for record in records
+        if record.drill_kind != "cold"
         for backup in proven_backups(record)
         if f"{backup.service}/{backup.source}" == source
     ]

@@ -6,39 +6,35 @@ Phases are timed on the monotonic clock. What could not be measured is never gre
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from lifeboat import clock
-from lifeboat.adapters.http_session import Endpoint
 from lifeboat.adapters.loading import Loader
 from lifeboat.adapters.postgres import PostgresServer
+from lifeboat.adapters.recovery_script import require_tools
 from lifeboat.adapters.sandbox import Sandbox as OpenSandbox
 from lifeboat.adapters.sandbox import sandbox
 from lifeboat.adapters.target_local import LocalRestoreTarget
 from lifeboat.errors import CouldNotMeasure, DrillMissed
 from lifeboat.model.catalog import Catalog
 from lifeboat.model.drill_record import (
-    Comparison,
-    CountedCode,
     DrillRecord,
 )
-from lifeboat.model.names import name_text
 from lifeboat.model.phases import PhaseName
-from lifeboat.model.policy_sources import RabbitMQSource
 from lifeboat.model.restore_choice import Point
-from lifeboat.stages.compare import Difference, compare_database
-from lifeboat.stages.compare_roles import compare_roles
-from lifeboat.stages.drill_export import drilled_definitions, sweep_virtual_hosts
+from lifeboat.model.restore_outcome import RestoreOutcome
+from lifeboat.stages.drill_cold import bare_machine, restore_cold
+from lifeboat.stages.drill_compare import compare_item, import_definitions, is_rabbitmq
+from lifeboat.stages.drill_export import sweep_virtual_hosts
 from lifeboat.stages.drill_facts import Drilled, DrillOrder, RestoredBackup, record_of
 from lifeboat.stages.drill_view import DrillView, note_doubts, older_backups, phases_of_whole
 from lifeboat.stages.probes import probe_all
 from lifeboat.stages.restoration import plan_restoration
-from lifeboat.stages.restore_items import FAILURES, ServerItem, TreeItem, told_failure
+from lifeboat.stages.restore_items import FAILURES, Item, ServerItem, TreeItem, told_failure
 from lifeboat.stages.restore_order import RestoreOrder, RestorePlaces
-from lifeboat.stages.verify_tree import verify_tree
 
 
 @dataclass(frozen=True)
@@ -66,6 +62,8 @@ def drill(order: DrillOrder, places: RestorePlaces, view: DrillView, loader: Loa
 
     Raises only when nothing at all came back, could be begun, or a sandbox stays behind.
     """
+    if order.cold:
+        require_tools()
     started = clock.utc_now()
     # What is not timed goes into ``older``.
     drilled, older = Drilled(), Drilled()
@@ -99,6 +97,12 @@ def drill(order: DrillOrder, places: RestorePlaces, view: DrillView, loader: Loa
 def _needed(order: DrillOrder, catalogs: Sequence[Catalog]) -> int:
     newest = [catalog.newest_good for catalog in catalogs]
     if not any(newest):
+        if doubts := [doubt for catalog in catalogs for doubt in catalog.doubts]:
+            raise DrillMissed(
+                f"{order.environment} has no good backup, and its store is not what it should be:\n"
+                + "\n".join(f"  {doubt}" for doubt in doubts),
+                hint="Find out who changed the store; restore from the second copy.",
+            )
         raise CouldNotMeasure(
             f"{order.environment} has no good backup to drill.", hint="Take one first: lifeboat backup."
         )
@@ -165,8 +169,7 @@ def _drill_source(
     drilled.times[PhaseName.FETCH] -= drilled.times.get(PhaseName.PROVISION, 0.0) - provisioned
     for item in items:
         try:
-            with drilled.phase(PhaseName.RESTORE):
-                outcomes = item.carry_out(loader, order.jobs)
+            outcomes = _restore(order, item, places, place, loader, drilled)
         finally:
             took = drilled.transfer_seconds - before
             drilled.backups.append(RestoredBackup(item.manifest, _rows(item), took, chosen.choice))
@@ -176,36 +179,28 @@ def _drill_source(
         drilled.failures["not-restored"] += len(failed)
         drilled.explanations += [f"{label}, {each.what}: {each.failure}" for each in failed]
         with drilled.phase(PhaseName.VERIFY):
-            _compare(item, loader, order.jobs, {each.what for each in failed}, drilled)
-        if isinstance(item, TreeItem) and not failed and _is_rabbitmq(order, label) and places.drill_broker:
+            compare_item(item, loader, order.jobs, {each.what for each in failed}, drilled)
+        if isinstance(item, TreeItem) and not failed and is_rabbitmq(order, label) and places.drill_broker:
             with drilled.phase(PhaseName.RESTORE):
-                _import(order, item, loader, places.drill_broker, drilled)
+                import_definitions(order, item, loader, places.drill_broker, drilled)
 
 
-def _is_rabbitmq(order: DrillOrder, label: str) -> bool:
-    service, source = label.split("/")
-    return isinstance(
-        order.policy.environment(order.environment).services[service].sources[source], RabbitMQSource
-    )
-
-
-def _import(order: DrillOrder, item: TreeItem, loader: Loader, broker: Endpoint, drilled: Drilled) -> None:
-    """Into a broker and out again; what was compared as a file counts on."""
-    with drilled_definitions(item.index, loader, broker, order.drill_id) as done:
-        before = drilled.comparisons.pop()
-        counted = Counter({each.code: each.count for each in before.differences})
-        counted.update(difference.code for difference in done.differences)
-        drilled.comparisons.append(
-            before.model_copy(
-                update={
-                    "definitions": done.objects,
-                    "differences": tuple(
-                        CountedCode(code=code, count=count) for code, count in sorted(counted.items())
-                    ),
-                }
-            )
-        )
-        drilled.differences += done.differences
+def _restore(
+    order: DrillOrder,
+    item: Item,
+    places: RestorePlaces,
+    place: OpenSandbox,
+    loader: Loader,
+    drilled: Drilled,
+) -> list[RestoreOutcome]:
+    if not order.cold:
+        with drilled.phase(PhaseName.RESTORE):
+            return item.carry_out(loader, order.jobs)
+    with ExitStack() as stack:
+        with drilled.phase(PhaseName.FETCH):
+            machine = stack.enter_context(bare_machine(place.private, item.manifest, places, loader))
+        with drilled.phase(PhaseName.RESTORE):
+            return restore_cold(item, machine)
 
 
 def _provision(place: OpenSandbox, name: str, major: int, drilled: Drilled) -> PostgresServer:
@@ -226,50 +221,6 @@ def _rows(item: object) -> int:
 
 _TELLING = ("fsync", "full_page_writes", "synchronous_commit", "wal_level")
 """Settings that make a server fast and no proof."""
-
-
-def _compare(item: object, loader: Loader, jobs: int, failed: set[str], drilled: Drilled) -> None:
-    if isinstance(item, ServerItem):
-        found: list[Difference] = []
-        whole = [wanted for wanted in item.plan.databases if wanted.source.name not in failed]
-        for wanted in whole:
-            found += compare_database(
-                item.plan.index, wanted.source, loader, item.server, wanted.target, jobs=jobs
-            )
-        if item.plan.with_roles and whole:
-            found += compare_roles(item.plan.index, loader, item.server)
-        comparison = Comparison(
-            backup_id=item.manifest.backup_id,
-            databases=len(whole),
-            tables=sum(len(wanted.tables) for wanted in whole),
-            rows=sum(wanted.source.rows for wanted in whole),
-            differences=_counted(found),
-        )
-    elif isinstance(item, TreeItem) and "files" not in failed:
-        differences = verify_tree(item.index, item.target.tree(), jobs=jobs)
-        sorts = {
-            "file-missing": differences.missing,
-            "file-different": differences.different,
-            "file-additional": differences.additional,
-        }
-        found = [
-            Difference(code, f"{item.source}: {name_text(path)} {why}".rstrip())
-            for code, paths in sorts.items()
-            for path, why in paths.named
-        ]
-        counts = (CountedCode(code=code, count=paths.count) for code, paths in sorts.items() if paths.count)
-        comparison = Comparison(
-            backup_id=item.manifest.backup_id, files=differences.files, differences=tuple(counts)
-        )
-    else:
-        return
-    drilled.comparisons.append(comparison)
-    drilled.differences += found
-
-
-def _counted(found: Sequence[Difference]) -> tuple[CountedCode, ...]:
-    counts = Counter(difference.code for difference in found)
-    return tuple(CountedCode(code=code, count=count) for code, count in sorted(counts.items()))
 
 
 def _code(error: Exception) -> str:

@@ -57,6 +57,12 @@ class DrillOrder:
     seed: int = 0
     """What older backups are drawn with."""
     jobs: int = 2
+    cold: bool = False
+    """By ``recovery/restore.sh`` in an empty environment, instead of by us."""
+
+    @property
+    def kind(self) -> Literal["full", "partial", "cold"]:
+        return "cold" if self.cold else "full" if self.whole else "partial"
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -71,7 +77,7 @@ class DrillOrder:
     @property
     def proves_older(self) -> bool:
         """Whether older backups are restored, too: in a drill of everything that nobody narrowed down."""
-        return self.policy.drills.older and not self.sources and self.point == Point()
+        return self.policy.drills.older and not self.cold and not self.sources and self.point == Point()
 
     @property
     def root(self) -> Path:
@@ -148,7 +154,7 @@ def record_of(
         DrillFacts(
             environment=order.environment,
             drill_id=order.drill_id,
-            drill_kind="full" if order.whole else "partial",
+            drill_kind=order.kind,
             started_at=started,
             ended_at=ended,
             policy=order.reference,
@@ -157,7 +163,10 @@ def record_of(
             sandbox=_sandbox(drilled, ended),
             phases=phases,
             # A drill at night would take no working time at all: it counts as if it began when people do.
-            rto=judge_rto(
+            rto=None
+            if order.cold
+            and not order.whole  # how long the script would take for the whole, no drill has told
+            else judge_rto(
                 phases,
                 detected_at=working.next_running(started),
                 objective=objectives.rto,

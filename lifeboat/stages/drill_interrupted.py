@@ -92,7 +92,7 @@ def _facts(order: DrillOrder, view: DrillView, started: dt.datetime) -> DrillFac
     return DrillFacts(
         environment=order.environment,
         drill_id=order.drill_id,
-        drill_kind="full" if order.whole else "partial",
+        drill_kind=order.kind,
         started_at=started,
         ended_at=started,
         policy=order.reference,

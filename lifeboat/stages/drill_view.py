@@ -65,7 +65,7 @@ def phases_of_whole(order: DrillOrder, view: DrillView, drilled: Drilled) -> tup
     explained on the drill's page.
     """
     phases = tuple(measured_phases(order, drilled))
-    if order.whole:
+    if order.whole or order.cold:
         return phases
     newest = [catalog.newest_good for catalog in view.catalogs.values()]
     if not all(newest):

@@ -21,11 +21,12 @@ from flows.backup import backup_environment
 from flows.drill import drill
 from lifeboat import clock
 from lifeboat.adapters.policy_file import read_policy
+from lifeboat.adapters.recovery_script import missing_tools
 from lifeboat.errors import CouldNotMeasure, DrillMissed
 from lifeboat.model.drill_record import DrillRecord
 from lifeboat.model.objectives import Verdict
 from lifeboat.model.phases import PhaseName
-from lifeboat.stages import drill as stage
+from lifeboat.stages import drill_compare
 from lifeboat.stages.drill_facts import publish_record
 from lifeboat.stages.drill_records import read_drill_records
 from lifeboat.stages.keygen import new_identity, write_private
@@ -229,14 +230,14 @@ def test_rows_in_another_order_are_equal(dock: Dock, monkeypatch: pytest.MonkeyP
 
 
 def test_file_that_changed_after_the_restore_is_red(dock: Dock, monkeypatch: pytest.MonkeyPatch) -> None:
-    original = stage.verify_tree
+    original = drill_compare.verify_tree
 
     def verify_tree(index: object, target: object, **more: object) -> object:
         (target.folder / "7.txt").write_text("forged")  # type: ignore[attr-defined]
         (target.folder / "8.txt").unlink()  # type: ignore[attr-defined]
         return original(index, target, **more)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(stage, "verify_tree", verify_tree)
+    monkeypatch.setattr(drill_compare, "verify_tree", verify_tree)
 
     with pytest.raises(DrillMissed) as caught:
         drill("demo", ["main/documents"], policy=dock.policy)
@@ -309,3 +310,29 @@ def test_key_drill_reads_headers_and_leaves_a_signed_record(
     write_private(stranger, new_identity().identity + "\n")
     assert run(["key-drill", "demo", str(stranger), "--policy", dock.policy]) == 1
     assert "does not open main-documents-" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(bool(missing_tools()), reason=f"recovery/restore.sh needs {', '.join(missing_tools())}")
+def test_cold_drill_brings_all_back_by_standard_tools_alone(dock: Dock) -> None:
+    record = drill("demo", cold=True, policy=dock.policy)
+
+    assert (record.verdict, record.drill_kind) == (Verdict.MET, "cold")
+    assert sum(each.rows for each in record.comparisons) == 5000
+    assert sum(each.files for each in record.comparisons) == 20
+    assert record.rto and record.rto.technical_milliseconds
+    newest = dock.harbour.ship.catalog().newest_good
+    assert newest
+    with dock.damaged(newest.manifest), pytest.raises(DrillMissed, match="not-restored"):
+        drill("demo", cold=True, policy=dock.policy)
+    # Of a part of the environment it proves that it comes back, and tells no time for the whole.
+    with pytest.raises(CouldNotMeasure, match="RTO: not measured"):
+        drill("demo", ["main/documents"], cold=True, policy=dock.policy)
+    assert dock.nothing_is_left()
+
+
+def test_cold_drill_on_a_host_without_the_tools_measures_nothing_and_says_what_to_install(
+    dock: Dock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lifeboat.adapters.recovery_script.TOOLS", ("age-that-is-not-there",))
+    with pytest.raises(CouldNotMeasure, match="apt-get install age-that-is-not-there"):
+        drill("demo", cold=True, policy=dock.policy)

@@ -51,7 +51,7 @@ STEPS = {
     "drill plan": "lifeboat.stages.drill:plan_restoration",
     "drill provision": "lifeboat.stages.drill:_provision",
     "drill restore": "lifeboat.stages.restore_items:restore_database",
-    "drill compare": "lifeboat.stages.drill:compare_database",
+    "drill compare": "lifeboat.stages.drill_compare:compare_database",
     "drill record": "support.sailing:publish_record",
 }
 
