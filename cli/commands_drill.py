@@ -57,6 +57,15 @@ def drill(
             "--cold", help="By recovery/restore.sh in an empty environment, as if Lifeboat were gone."
         ),
     ] = False,
+    files: Annotated[
+        int,
+        typer.Option(
+            "--files",
+            metavar="N",
+            min=0,
+            help="Only N files of each source, drawn at random; no RTO and RPO.",
+        ),
+    ] = 0,
     ci: Annotated[
         bool,
         typer.Option(
@@ -89,7 +98,7 @@ def drill(
     moment = parse_moment(incident, read_policy(Path(policy)).time_zone) if incident else None
     parameters: dict[str, Any] = {
         "environment": environment, "sources": sources, "run": run, "incident": moment, "seed": seed, "page": page,
-        "cold": cold, "policy": policy, "jobs": jobs,
+        "cold": cold, "files": files, "policy": policy, "jobs": jobs,
     }  # fmt: skip
     if ci:
         junit = junit or Path("lifeboat-drill.xml")

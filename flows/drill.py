@@ -44,6 +44,7 @@ def drill(
     seed: int | None = None,
     page: str = "",
     cold: bool = False,
+    files: int = 0,
     policy: str = "digital-automotive",
     jobs: int = 2,
 ) -> DrillRecord:
@@ -61,6 +62,7 @@ def drill(
         seed: The seed of an earlier drill's record, to draw the same older backups again; a new one when empty.
         page: A file of the drill host for the page in HTML, besides the folder of the policy's drills.pages.
         cold: By recovery/restore.sh in an empty environment instead of by Lifeboat; older backups are left out.
+        files: So many files of each source, drawn at random, alone: a drill of kind file, without RTO and RPO.
         policy: A shipped policy's name, or the path of a policy file.
         jobs: Parts loaded, and tables compared, at the same time.
     """
@@ -80,6 +82,7 @@ def drill(
         drawn,
         jobs,
         cold,
+        files,
     )
     signer = load_drill_signer(environment)
     try:

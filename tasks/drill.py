@@ -20,6 +20,7 @@ from lifeboat.model.signed import Signer
 from lifeboat.stages import drill as stage
 from lifeboat.stages.drill import FinishedDrill
 from lifeboat.stages.drill_facts import DrillOrder, publish_record
+from lifeboat.stages.drill_files import drill_files
 from lifeboat.stages.drill_interrupted import publish_interrupted
 from lifeboat.stages.drill_records import PastDrills
 from lifeboat.stages.drill_view import DrillView, view_for_drill
@@ -36,6 +37,8 @@ def read_catalogs(order: DrillOrder, places: RestorePlaces) -> DrillView:
 @task(name="drill", task_run_name="drill {order.environment}", **ONCE)
 def carry_out(order: DrillOrder, places: RestorePlaces, view: DrillView, loader: Loader) -> FinishedDrill:
     """Provision, fetch, restore, compare, destroy; the verdict is in the record."""
+    if order.files:
+        return drill_files(order, places, view, loader)
     return stage.drill(order, places, view, loader)
 
 

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from lifeboat.model.canonical import sha256_hex
 from lifeboat.model.catalog import Catalog, Entry
-from lifeboat.model.drill_record import DrilledBackup, DrillRecord
+from lifeboat.model.drill_record import WITHOUT_OBJECTIVES, DrilledBackup, DrillRecord
 from lifeboat.model.policy_values import spoken_duration
 from lifeboat.model.retention import RetentionRules
 from lifeboat.model.retention_rules import monthlies
@@ -76,9 +76,11 @@ def undrilled(
 
 
 def proven_backups(record: DrillRecord) -> Iterable[DrilledBackup]:
-    """What of a drill came back whole and equal, whatever else it found."""
+    """What of a drill came back whole and equal, whatever else it found; single files are not the whole."""
+    if record.drill_kind in WITHOUT_OBJECTIVES:
+        return ()
     equal = {each.backup_id for each in record.comparisons if each.compared and not each.differences}
-    return (backup for backup in record.backups if backup.backup_id in equal)
+    return [backup for backup in record.backups if backup.backup_id in equal]
 
 
 def _proofs(source: str, records: Iterable[DrillRecord]) -> Iterable[dt.datetime]:

@@ -14,6 +14,17 @@ from lifeboat.model.policy_values import Duration, Text, did_you_mean
 Number = StrictInt | StrictFloat
 
 
+class Heartbeat(Value):
+    """The row of ``lifeboat.heartbeat``, written before each backup; a drill tells the age of restored data by it.
+
+    The table's name is fixed: no slip in a policy makes Lifeboat write into somebody else's.
+    """
+
+    database: Text = Field(
+        description="The database in which `lifeboat.heartbeat` lies; one that is backed up."
+    )
+
+
 class ProbeRule(Value):
     """A query, and what it must say: a value, a range, a time, or paths of files that must be there."""
 
@@ -51,6 +62,14 @@ def probe_mistakes(path: Path, source: object, siblings: dict[str, object]) -> I
     the same service, are as the file has them: parts of them may have mistakes of their own."""
     probes = source.get("probes") if isinstance(source, dict) else None
     databases = source.get("databases") if isinstance(source, dict) else None
+    heartbeat = source.get("heartbeat") if isinstance(source, dict) else None
+    if isinstance(heartbeat, dict) and isinstance(databases, list):
+        wanted = heartbeat.get("database")
+        if isinstance(wanted, str) and wanted not in databases:
+            yield (
+                (*path, "heartbeat", "database"),
+                f"{wanted!r} is no database of this source{did_you_mean(wanted, [str(each) for each in databases])}",
+            )
     if not isinstance(probes, dict) or not isinstance(databases, list):
         return
     trees = [

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field
 
 from lifeboat.model.kubernetes import NAMESPACE, RESOURCE_PATTERN
 from lifeboat.model.manifest import Slug, Value
-from lifeboat.model.policy_probes import ProbeRule
+from lifeboat.model.policy_probes import Heartbeat, ProbeRule
 from lifeboat.model.policy_retention import Retention
 from lifeboat.model.policy_urls import api_url, export_url, tree_url
 from lifeboat.model.policy_values import Duration, Months, Text, shown
@@ -184,6 +184,9 @@ class PostgresSource(_SourceRules):
     suspect: SuspectRules = Field(SuspectRules(), description="When a backup is suspect rather than good.")
     probes: dict[Slug, ProbeRule] = Field(
         {}, description="What a drill asks the restored databases, by name."
+    )
+    heartbeat: Heartbeat | None = Field(
+        None, description="A row of ours that tells how old restored data is."
     )
     consistency: Literal["snapshot"] = Field(
         "snapshot", description="Always `snapshot`: each database is read as of one instant."

@@ -5,6 +5,7 @@ Phases are timed on the monotonic clock. What could not be measured is never gre
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -24,6 +25,7 @@ from lifeboat.model.drill_record import (
     DrillRecord,
 )
 from lifeboat.model.phases import PhaseName
+from lifeboat.model.policy_sources import PostgresSource
 from lifeboat.model.restore_choice import Point
 from lifeboat.model.restore_outcome import RestoreOutcome
 from lifeboat.stages.drill_cold import bare_machine, restore_cold
@@ -31,6 +33,7 @@ from lifeboat.stages.drill_compare import compare_item, import_definitions, is_r
 from lifeboat.stages.drill_export import sweep_virtual_hosts
 from lifeboat.stages.drill_facts import Drilled, DrillOrder, RestoredBackup, record_of
 from lifeboat.stages.drill_view import DrillView, note_doubts, older_backups, phases_of_whole
+from lifeboat.stages.heartbeat import last_beat
 from lifeboat.stages.probes import probe_all
 from lifeboat.stages.restoration import plan_restoration
 from lifeboat.stages.restore_items import FAILURES, Item, ServerItem, TreeItem, told_failure
@@ -133,7 +136,7 @@ def _attempt(
     try:
         _drill_source(order, chosen, places, place, loader, drilled)
     except FAILURES as error:
-        drilled.failures[_code(error)] += 1
+        drilled.failures[failure_code(error)] += 1
         drilled.explanations.append(f"{chosen.label}: {told_failure(error)}")
 
 
@@ -178,11 +181,30 @@ def _drill_source(
         failed = [outcome for outcome in outcomes if outcome.state == "failed"]
         drilled.failures["not-restored"] += len(failed)
         drilled.explanations += [f"{label}, {each.what}: {each.failure}" for each in failed]
+        _note_heartbeat(order, label, item, drilled)
         with drilled.phase(PhaseName.VERIFY):
             compare_item(item, loader, order.jobs, {each.what for each in failed}, drilled)
         if isinstance(item, TreeItem) and not failed and is_rabbitmq(order, label) and places.drill_broker:
             with drilled.phase(PhaseName.RESTORE):
                 import_definitions(order, item, loader, places.drill_broker, drilled)
+
+
+def _note_heartbeat(order: DrillOrder, label: str, item: Item, drilled: Drilled) -> None:
+    """Let the data itself say how old it is, where the policy gives it the means."""
+    service, name = label.split("/")
+    source = order.policy.environment(order.environment).services[service].sources[name]
+    if not isinstance(item, ServerItem) or not isinstance(source, PostgresSource) or not source.heartbeat:
+        return
+    rule = source.heartbeat
+    target = next((each.target for each in item.plan.databases if each.source.name == rule.database), None)
+    told = last_beat(item.server, target) if target else None
+    if told is None:
+        drilled.explanations.append(f"{label}: no heartbeat came back; the RPO is by the signed manifest")
+        return
+    drilled.backups[-1] = replace(drilled.backups[-1], data_timestamp=told)
+    drilled.explanations.append(
+        f"{label}: its heartbeat is of {told.astimezone(dt.UTC):%Y-%m-%d %H:%M:%S} UTC"
+    )
 
 
 def _restore(
@@ -223,6 +245,6 @@ _TELLING = ("fsync", "full_page_writes", "synchronous_commit", "wal_level")
 """Settings that make a server fast and no proof."""
 
 
-def _code(error: Exception) -> str:
-    """``StoreUnreachable`` as ``store-unreachable``."""
+def failure_code(error: Exception) -> str:
+    """For the record: ``StoreUnreachable`` as ``store-unreachable``."""
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", type(error).__name__).lower()

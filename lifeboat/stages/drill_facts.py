@@ -59,9 +59,13 @@ class DrillOrder:
     jobs: int = 2
     cold: bool = False
     """By ``recovery/restore.sh`` in an empty environment, instead of by us."""
+    files: int = 0
+    """So many files of each source of files alone, and nothing else; 0 is all that there is."""
 
     @property
-    def kind(self) -> Literal["full", "partial", "cold"]:
+    def kind(self) -> Literal["full", "partial", "cold", "file"]:
+        if self.files:
+            return "file"
         return "cold" if self.cold else "full" if self.whole else "partial"
 
     @property
@@ -99,6 +103,8 @@ class RestoredBackup:
     rows: int
     seconds: float
     choice: Literal["newest", "random", "oldest-monthly", "named"]
+    data_timestamp: dt.datetime | None = None
+    """What the restored data itself says, by its heartbeat; where it says nothing, the signed manifest does."""
 
 
 @dataclass
@@ -174,7 +180,7 @@ def record_of(
                 failed=bool(drilled.failures.total()),
             ),
             rpo=judge_rpo(
-                [_good(restored.manifest) for restored in drilled.backups],
+                [_restored(restored) for restored in drilled.backups],
                 incident=incident,
                 now=ended,
                 objective=objectives.rpo,
@@ -237,6 +243,11 @@ def measured_phases(order: DrillOrder, drilled: Drilled) -> Iterator[Phase]:
             known = seconds if seconds is not None else 0.0 if name is PhaseName.PROVISION else None
             measured = None if known is None else milliseconds(dt.timedelta(seconds=known))
             yield Phase(name=name, owner="drill host", basis="measured", milliseconds=measured)
+
+
+def _restored(restored: RestoredBackup) -> GoodBackup:
+    manifest = restored.manifest
+    return GoodBackup(restored.data_timestamp or manifest.data_timestamp, manifest.committed_at)
 
 
 def _good(manifest: Manifest) -> GoodBackup:

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from lifeboat import clock
 from lifeboat.model.carried import Yesterday
+from lifeboat.stages.heartbeat import beat
 from lifeboat.stages.snapshot import Census, take_census_of
 from lifeboat.stages.voyage import ServerVoyage
 from lifeboat.stages.yesterday import yesterdays_tables
@@ -22,7 +23,9 @@ class Survey:
 
 
 def survey(voyage: ServerVoyage) -> Survey:
-    """Look at server and store at the same time. Raises what either raises."""
+    """Look at server and store at the same time. Raises what either raises, and ``SourceDenied`` for a heartbeat."""
+    if voyage.source.heartbeat:
+        beat(voyage.server, voyage.source.heartbeat)
     today = clock.utc_now().astimezone(ZoneInfo(voyage.time_zone)).date()
     with ThreadPoolExecutor(1) as pool:
         fetching = pool.submit(yesterdays_tables, voyage, today)

@@ -23,6 +23,7 @@ from lifeboat import clock
 from lifeboat.adapters.policy_file import read_policy
 from lifeboat.adapters.recovery_script import missing_tools
 from lifeboat.errors import CouldNotMeasure, DrillMissed
+from lifeboat.model.drill_choice import proven_backups
 from lifeboat.model.drill_record import DrillRecord
 from lifeboat.model.objectives import Verdict
 from lifeboat.model.phases import PhaseName
@@ -232,10 +233,10 @@ def test_rows_in_another_order_are_equal(dock: Dock, monkeypatch: pytest.MonkeyP
 def test_file_that_changed_after_the_restore_is_red(dock: Dock, monkeypatch: pytest.MonkeyPatch) -> None:
     original = drill_compare.verify_tree
 
-    def verify_tree(index: object, target: object, **more: object) -> object:
+    def verify_tree(index: object, target: object, *wanted: object, **more: object) -> object:
         (target.folder / "7.txt").write_text("forged")  # type: ignore[attr-defined]
         (target.folder / "8.txt").unlink()  # type: ignore[attr-defined]
-        return original(index, target, **more)  # type: ignore[arg-type]
+        return original(index, target, *wanted, **more)  # type: ignore[arg-type]
 
     monkeypatch.setattr(drill_compare, "verify_tree", verify_tree)
 
@@ -336,3 +337,25 @@ def test_cold_drill_on_a_host_without_the_tools_measures_nothing_and_says_what_t
     monkeypatch.setattr("lifeboat.adapters.recovery_script.TOOLS", ("age-that-is-not-there",))
     with pytest.raises(CouldNotMeasure, match="apt-get install age-that-is-not-there"):
         drill("demo", cold=True, policy=dock.policy)
+
+
+def test_file_drill_brings_some_files_back_alone(dock: Dock) -> None:
+    record = drill("demo", files=3, seed=5, policy=dock.policy)
+
+    assert (record.verdict, record.drill_kind, record.seed) == (Verdict.MET, "file", 5)
+    assert [(each.files, each.rows) for each in record.comparisons] == [(3, 0)]
+    assert (record.rto, record.rpo, record.phases) == (None, None, ())
+    assert list(proven_backups(record)) == []
+    # All there are, when there are fewer.
+    assert [each.files for each in drill("demo", files=99, policy=dock.policy).comparisons] == [20]
+    with pytest.raises(CouldNotMeasure, match="no good backup of files|has a good backup of files"):
+        drill("demo", ["main/databases"], files=3, policy=dock.policy)
+    index = max(dock.store.glob("main-documents-*.index.age"))
+    hidden = index.with_name("hidden")
+    index.rename(hidden)
+    try:
+        with pytest.raises(DrillMissed, match="No file came back"):
+            drill("demo", files=3, policy=dock.policy)
+    finally:
+        hidden.rename(index)
+    assert dock.nothing_is_left()

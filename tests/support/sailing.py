@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any, Self
 from unittest.mock import patch
 
+from support.policies import demo_policy
+
 from lifeboat import clock
 from lifeboat.adapters.children import Child, Crew
 from lifeboat.adapters.loading import Loader
@@ -25,6 +27,7 @@ from lifeboat.model.drill_record import DrillRecord, new_drill_id
 from lifeboat.model.index import Index, IndexPart
 from lifeboat.model.manifest import ChainLink, Manifest, PolicyReference
 from lifeboat.model.policy_environment import Environment
+from lifeboat.model.policy_probes import Heartbeat
 from lifeboat.model.restore_choice import Point, choose
 from lifeboat.model.restore_plan import RestorePlan, plan_restore
 from lifeboat.model.retention import RetentionPlan, Verdict
@@ -207,6 +210,7 @@ class Ship(Hull):
     streams: int = 3
     recovery_point: str = "service"
     row_drop_percent: int = 50
+    heartbeat: Heartbeat | None = None
 
     @contextlib.contextmanager
     def voyage(self) -> Iterator[ServerVoyage]:
@@ -216,7 +220,12 @@ class Ship(Hull):
             update={"row_drop_percent": self.row_drop_percent}
         )
         source = service.sources["databases"].model_copy(
-            update={"databases": self.databases, "streams": self.streams, "suspect": suspect}
+            update={
+                "databases": self.databases,
+                "streams": self.streams,
+                "suspect": suspect,
+                "heartbeat": self.heartbeat,
+            }
         )
         environment = environment.model_copy(update={"services": {"main": service}})
         with self.common(environment) as common:
@@ -230,9 +239,12 @@ class Ship(Hull):
 
     def drill(self, root: Path) -> list[DrillRecord]:
         """A drill with its sandbox below ``root``, as the flow does it: records of drills that died, and its own."""
-        policy = read_policy(Path("demo"))
-        policy = policy.model_copy(
-            update={"drills": policy.drills.model_copy(update={"folder": str(root), "older": False})}
+        beats = self.heartbeat.model_dump() if self.heartbeat else None
+        policy = demo_policy(
+            {
+                "drills": {"folder": str(root), "older": False},
+                "environments.demo.services.main.sources.databases.heartbeat": beats,
+            }
         )
         reference = PolicyReference(name=policy.name, version=policy.version, sha256=policy.sha256)
         drill_id = new_drill_id(clock.utc_now(), random_suffix())
