@@ -52,6 +52,11 @@ def load_brokers(
     return endpoints, _environment(block, block.environment, name, environments)
 
 
+def load_drill_server(name: str) -> PostgresServer:
+    """The server that is lent to drills. Raises ``ConfigurationError``."""
+    return load_block(PostgresServerBlock, name).server()
+
+
 def load_drill_broker(rules: DrillBroker) -> Endpoint:
     """The broker of the policy's drills. Raises ``ConfigurationError``."""
     return load_block(HttpExport, rules.block).endpoint(rules.url)

@@ -9,7 +9,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from blocks.harbour import load_store, load_trusted
-from blocks.restore_targets import load_brokers, load_drill_broker, load_target_server, load_tree_place
+from blocks.restore_targets import (
+    load_brokers,
+    load_drill_broker,
+    load_drill_server,
+    load_target_server,
+    load_tree_place,
+)
 from lifeboat import clock
 from lifeboat.adapters.children import Crew
 from lifeboat.adapters.loading import Loader
@@ -68,10 +74,13 @@ def open_places(
 
 
 def drill_places(policy: Policy, environment: str) -> RestorePlaces:
-    """What a drill needs: no target of anybody's, but the broker of the policy's drills."""
-    places = open_places(policy, environment).places
-    broker = policy.drills.broker
-    return replace(places, drill_broker=load_drill_broker(broker)) if broker else places
+    """What a drill needs: no target of anybody's, but the server and the broker of the policy's drills."""
+    rules = policy.drills
+    return replace(
+        open_places(policy, environment).places,
+        drill_broker=load_drill_broker(rules.broker) if rules.broker else None,
+        drill_server=load_drill_server(rules.server) if rules.server else None,
+    )
 
 
 def _broker_urls(rules: Environment) -> dict[str, str]:

@@ -18,6 +18,7 @@ from pathlib import Path
 import psutil
 
 from lifeboat import clock
+from lifeboat.adapters.drill_server import lent
 from lifeboat.adapters.postgres import PostgresServer
 from lifeboat.adapters.postgres_cluster import Cluster
 from lifeboat.errors import ConfigurationError, CouldNotMeasure, SandboxNotDestroyed
@@ -33,12 +34,20 @@ class Sandbox:
 
     folder: Path
     stack: ExitStack
+    lent_server: PostgresServer | None = None
+    """A drill server that is used instead of throw-away ones."""
+    _borrowed: bool = False
 
     def server(self, major: int, name: str) -> PostgresServer:
-        """A started server of that major, for one source.
+        """A started server of that major, for one source; or the drill server, which is left as it was found.
 
-        Raises ``PreflightRefused`` naming the package when its programs are not on this host.
+        Raises ``PreflightRefused`` naming the package when its programs are not on this host, and what ``lent`` raises.
         """
+        if self.lent_server:
+            if not self._borrowed:
+                self.stack.enter_context(lent(self.lent_server))
+                self._borrowed = True
+            return self.lent_server
         return self.stack.enter_context(Cluster(self.folder / f"{name}-postgres", major, inside=True)).server
 
     def tree(self, name: str) -> Path:
@@ -54,7 +63,9 @@ class Sandbox:
 
 
 @contextlib.contextmanager
-def sandbox(root: Path, drill_id: str, *, needed: int) -> Iterator[Sandbox]:
+def sandbox(
+    root: Path, drill_id: str, *, needed: int, lent_server: PostgresServer | None = None
+) -> Iterator[Sandbox]:
     """A sandbox for about ``needed`` bytes of data; at the end nothing of it is left.
 
     Raises ``CouldNotMeasure`` with the numbers, ``SandboxNotDestroyed`` when something is left after all.
@@ -64,7 +75,7 @@ def sandbox(root: Path, drill_id: str, *, needed: int) -> Iterator[Sandbox]:
     try:
         _refuse_too_small(folder, needed)
         with ExitStack() as stack:
-            yield Sandbox(folder, stack)
+            yield Sandbox(folder, stack, lent_server)
     finally:
         _destroy(folder)
         os.close(lock)

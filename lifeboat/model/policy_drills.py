@@ -41,6 +41,10 @@ class DrillRules(Value):
         True,
         description="Whether a drill of a whole environment also restores and compares an older backup of each source.",
     )
+    server: Slug | None = Field(
+        None,
+        description="The postgres-server block of a server that is lent to drills; left out, throw-away servers.",
+    )
     broker: DrillBroker | None = Field(
         None,
         description="Broker that drills import RabbitMQ's definitions into; left out, they are compared as files only.",

@@ -14,7 +14,7 @@ from typing import Literal
 
 from lifeboat import clock
 from lifeboat.adapters.loading import Loader
-from lifeboat.adapters.postgres import PostgresServer
+from lifeboat.adapters.postgres import PostgresServer, server_major
 from lifeboat.adapters.recovery_script import require_tools
 from lifeboat.adapters.sandbox import Sandbox as OpenSandbox
 from lifeboat.adapters.sandbox import sandbox
@@ -75,7 +75,9 @@ def drill(order: DrillOrder, places: RestorePlaces, view: DrillView, loader: Loa
     for label in order.labels:
         note_doubts(label, view, older)
     catalogs = tuple(view.catalogs[label] for label in order.labels)
-    with sandbox(order.root, order.drill_id, needed=_needed(order, catalogs)) as place:
+    with sandbox(
+        order.root, order.drill_id, needed=_needed(order, catalogs), lent_server=places.drill_server
+    ) as place:
         for label in order.labels:
             _attempt(order, Chosen(label, order.point), places, place, loader, drilled)
         with drilled.phase(PhaseName.VERIFY):
@@ -83,7 +85,7 @@ def drill(order: DrillOrder, places: RestorePlaces, view: DrillView, loader: Loa
     for number, each in enumerate(older_backups(order, view, started), start=1):
         # After the measurement, and each gone before the next comes: the disk holds one at a time.
         name = f"{order.drill_id}-older-{number}"
-        with sandbox(order.root, name, needed=each.plain_bytes) as place:
+        with sandbox(order.root, name, needed=each.plain_bytes, lent_server=places.drill_server) as place:
             chosen = Chosen(each.source, Point(backup_id=each.backup_id), each.choice)
             _attempt(order, chosen, places, place, loader, older)
     if not drilled.backups:
@@ -228,8 +230,9 @@ def _restore(
 def _provision(place: OpenSandbox, name: str, major: int, drilled: Drilled) -> PostgresServer:
     with drilled.phase(PhaseName.PROVISION):
         server = place.server(major, name)
-    drilled.majors.add(major)
+    drilled.server_is_lent = place.lent_server is not None
     with server.connect() as session:
+        drilled.majors.add(server_major(session))
         rows = session.execute(
             "SELECT name, setting FROM pg_settings WHERE name = ANY(%s)", (list(_TELLING),)
         )

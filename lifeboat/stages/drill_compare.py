@@ -37,7 +37,7 @@ def _compare_databases(
         found += compare_database(
             item.plan.index, wanted.source, loader, item.server, wanted.target, jobs=jobs
         )
-    if item.plan.with_roles and whole:
+    if item.plan.with_roles and whole and not drilled.server_is_lent:
         found += compare_roles(item.plan.index, loader, item.server)
     drilled.comparisons.append(
         Comparison(

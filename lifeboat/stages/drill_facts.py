@@ -122,6 +122,8 @@ class Drilled:
     probes: list[ProbeResult] = field(default_factory=list)
     times: dict[PhaseName, float] = field(default_factory=dict)
     majors: set[int] = field(default_factory=set)
+    server_is_lent: bool = False
+    """A drill server of somebody's, with roles of its own."""
     settings: dict[str, str] = field(default_factory=dict)
     """Of the sandbox's servers, those that a fast time could be bought with."""
 
@@ -219,7 +221,7 @@ def _sandbox(drilled: Drilled, destroyed: dt.datetime) -> Sandbox:
     if not drilled.majors:
         return Sandbox(kind="folder", settings={}, destroyed_at=destroyed)
     return Sandbox(
-        kind="cluster",
+        kind="server" if drilled.server_is_lent else "cluster",
         postgresql=max(drilled.majors),
         settings=dict(drilled.settings),
         destroyed_at=destroyed,

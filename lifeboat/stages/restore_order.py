@@ -67,7 +67,7 @@ class RestorePlaces:
 
     ``server`` gives the server for databases of a major version; ``trees`` the place for files, by the name of a folder
     in it, or for an empty name the place itself; ``brokers`` take the definitions of their sources,
-    ``drill_broker`` those of all sources, in throw-away virtual hosts.
+    ``drill_broker`` those of all sources, in throw-away virtual hosts. ``drill_server`` is lent to drills.
     """
 
     store: StoreTarget
@@ -78,4 +78,5 @@ class RestorePlaces:
     trees_are_live: bool = False
     brokers: Mapping[str, Endpoint] = field(default_factory=dict)
     drill_broker: Endpoint | None = None
+    drill_server: PostgresServer | None = None
     erasures: ChainLink | None = None

@@ -237,7 +237,7 @@ class Ship(Hull):
         self.anchor = published.head
         return published
 
-    def drill(self, root: Path) -> list[DrillRecord]:
+    def drill(self, root: Path, lent_server: PostgresServer | None = None) -> list[DrillRecord]:
         """A drill with its sandbox below ``root``, as the flow does it: records of drills that died, and its own."""
         beats = self.heartbeat.model_dump() if self.heartbeat else None
         policy = demo_policy(
@@ -250,7 +250,10 @@ class Ship(Hull):
         drill_id = new_drill_id(clock.utc_now(), random_suffix())
         order = DrillOrder(policy, reference, "demo", drill_id, ("main/databases",))
         places = RestorePlaces(
-            store=self.store, trusted=self.keys.trusted, identities=(self.operations.identity,)
+            store=self.store,
+            trusted=self.keys.trusted,
+            identities=(self.operations.identity,),
+            drill_server=lent_server,
         )
         told = publish_interrupted(order, self.keys.signer, places)
         view = view_for_drill(order, places)
