@@ -18,8 +18,9 @@ help:  ## list the verbs
 demo: $(INSTALLED)  ## back up, restore and prune a demonstration company on this machine
 	@$(BIN)/python -m cli.demo
 
+# Three processes, also on two cores: a third of the time a test waits for a server.
 test: $(INSTALLED)  ## run the tests; what this machine lacks is named in the skips
-	@$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile
+	@$(BIN)/python -m pytest --numprocesses=3 --dist=loadfile
 
 lint: $(INSTALLED)  ## check style, types and the direction of imports
 	@$(BIN)/ruff check

@@ -68,7 +68,7 @@ def main() -> None:
         names = data.create_many(cluster.server, choice.scale)
         policy = write_policy(folder, names)
         os.environ["LIFEBOAT_POLICY"] = policy
-        stack.enter_context(prefect_server(folder))
+        stack.enter_context(prefect_server(folder))()
         store = nas.settings(nas.new_folder("demo"))
         register_blocks(folder, cluster, {key: str(value) for key, value in store.items()}, cluster)
         from flows.backup import backup_environment
