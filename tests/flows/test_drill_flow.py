@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +15,7 @@ from xml.etree import ElementTree
 import httpx
 import pytest
 from prefect.settings import PREFECT_API_URL
+from support.anchorage import ROOT
 from support.dock import Dock, docked
 from support.postgres import MAJORS
 
@@ -359,3 +363,25 @@ def test_file_drill_brings_some_files_back_alone(dock: Dock) -> None:
     finally:
         hidden.rename(index)
     assert dock.nothing_is_left()
+
+
+@pytest.mark.skipif(
+    not (shutil.which("openssl") and shutil.which("jq")), reason="there is no openssl or no jq"
+)
+def test_record_verifies_offline_by_the_commands_of_the_documented_format(dock: Dock, tmp_path: Path) -> None:
+    """Whoever doubts a drill needs nothing of ours: the record, the public key, and docs/format.md."""
+    record = drill("demo", files=1, policy=dock.policy)
+    (fence,) = re.findall(r"```sh\n(jq .*?)```", (ROOT / "docs/format.md").read_text(), re.DOTALL)
+    (tmp_path / "signing.pub").write_text("".join(dock.harbour.ship.keys.trusted.pems().values()))
+    raw = (dock.store / record.file_name).read_bytes()
+
+    def verified(content: bytes) -> bool:
+        (tmp_path / "record").write_bytes(content)
+        environment = {"FILE": "record", "PATH": os.environ["PATH"]}
+        done = subprocess.run(
+            ["sh", "-ec", fence], cwd=tmp_path, env=environment, capture_output=True, check=False
+        )
+        return done.returncode == 0
+
+    assert verified(raw)
+    assert not verified(raw.replace(b'"verdict":"met"', b'"verdict":"MET"'))
