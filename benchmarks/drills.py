@@ -32,7 +32,6 @@ from lifeboat.adapters.loading import Loader
 from lifeboat.adapters.policy_file import shipped_policies
 from lifeboat.adapters.postgres_cluster import Cluster
 from lifeboat.model.drill_record import DrillRecord, new_drill_id
-from lifeboat.model.manifest import PolicyReference
 from lifeboat.model.policy import Policy, load_policy
 from lifeboat.stages.drill import drill
 from lifeboat.stages.drill_facts import DrillOrder
@@ -58,9 +57,8 @@ def policy_of(databases: tuple[str, ...], sandboxes: Path) -> Policy:
 
 def drilled(orders: Orders, policy: Policy) -> DrillRecord:
     """One drill of everything, from nothing but the store and one identity."""
-    reference = PolicyReference(name=policy.name, version=policy.version, sha256=policy.sha256)
     drill_id = new_drill_id(clock.utc_now(), random_suffix())
-    order = DrillOrder(policy, reference, ENVIRONMENT, drill_id, jobs=RESTORE_JOBS)
+    order = DrillOrder(policy, ENVIRONMENT, drill_id, jobs=RESTORE_JOBS)
     places = RestorePlaces(store=orders.target, trusted=orders.trusted, identities=(orders.identity,))
     with Crew() as crew:
         loader = Loader(

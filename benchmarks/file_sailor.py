@@ -20,7 +20,6 @@ from lifeboat.adapters.spool import Spool
 from lifeboat.adapters.store_sftp import SftpTarget
 from lifeboat.adapters.tree import LiveTree
 from lifeboat.adapters.tree_local import LocalTreeTarget
-from lifeboat.model.manifest import PolicyReference
 from lifeboat.model.policy_sources import FilesSource
 from lifeboat.model.restore_choice import choose
 from lifeboat.model.signed import Signer, TrustedKeys
@@ -84,7 +83,7 @@ def back_up(orders: Orders) -> dict[str, float]:
                 run_id=run_id,
                 environment=environment,
                 source=source,
-                policy=PolicyReference(name=policy.name, version=policy.version, sha256=policy.sha256),
+                policy=policy.reference,
                 time_zone=policy.time_zone,
                 tree=LiveTree(LocalTreeTarget(Path(orders.tree))),
                 store=orders.target,

@@ -20,7 +20,6 @@ from lifeboat.adapters.policy_file import read_policy
 from lifeboat.adapters.postgres import PostgresServer
 from lifeboat.adapters.spool import Spool
 from lifeboat.adapters.store_sftp import SftpTarget
-from lifeboat.model.manifest import PolicyReference
 from lifeboat.model.restore_choice import choose
 from lifeboat.model.restore_plan import plan_restore
 from lifeboat.model.signed import Signer, TrustedKeys
@@ -94,7 +93,7 @@ def _voyage(orders: Orders) -> Iterator[ServerVoyage]:
             run_id=run_id,
             environment=environment,
             source=source,  # type: ignore[arg-type]
-            policy=PolicyReference(name=policy.name, version=policy.version, sha256=policy.sha256),
+            policy=policy.reference,
             time_zone=policy.time_zone,
             server=orders.server,
             store=orders.target,

@@ -35,7 +35,6 @@ def key_drill(
     from lifeboat import clock
     from lifeboat.errors import DrillMissed
     from lifeboat.model.drill_record import new_drill_id
-    from lifeboat.model.manifest import PolicyReference
     from lifeboat.model.objectives import Verdict
     from lifeboat.stages.drill_facts import DrillOrder, publish_record
     from lifeboat.stages.drill_keys import drill_keys
@@ -51,7 +50,6 @@ def key_drill(
     rules = opened.policy
     order = DrillOrder(
         rules,
-        PolicyReference(name=rules.name, version=rules.version, sha256=rules.sha256),
         environment,
         new_drill_id(clock.utc_now(), random_suffix()),
         seed=random_seed() if seed is None else seed,

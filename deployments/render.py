@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,6 +17,7 @@ import yaml
 from lifeboat.adapters.policy_file import read_policy
 from lifeboat.model.policy import Policy
 from lifeboat.model.policy_environment import Environment
+from lifeboat.model.policy_schedule import DrillSchedule
 
 POLICY: Final = "digital-automotive"
 """The policy that the checked-in ``prefect.yaml`` is made from."""
@@ -90,11 +92,7 @@ def _drill(name: str, environment: Environment, policy_name: str) -> dict[str, A
         "tags": [f"env:{name}", "kind:drill"],
         "parameters": {"environment": name, "policy": policy_name},
         "work_pool": {"name": environment.restore_work_pool},
-        "schedules": [
-            {"slug": "drill", "cron": schedule.cron, "timezone": schedule.time_zone, "active": True}
-            for schedule in (environment.drill,)
-            if schedule
-        ],
+        "schedules": _weekly("drill", environment, lambda schedule: schedule.cron),
         **_INSTALLED,
     }
 
@@ -108,18 +106,19 @@ def _alarm_test(name: str, environment: Environment, policy_name: str) -> dict[s
         "tags": [f"env:{name}", "kind:alarm-test"],
         "parameters": {"policy": policy_name},
         "work_pool": {"name": environment.restore_work_pool},
-        "schedules": [
-            {
-                "slug": "alarm-test",
-                "cron": schedule.cron_the_day_before,
-                "timezone": schedule.time_zone,
-                "active": True,
-            }
-            for schedule in (environment.drill,)
-            if schedule
-        ],
+        "schedules": _weekly("alarm-test", environment, lambda schedule: schedule.cron_the_day_before),
         **_INSTALLED,
     }
+
+
+def _weekly(
+    slug: str, environment: Environment, cron: Callable[[DrillSchedule], str]
+) -> list[dict[str, Any]]:
+    """By the environment's drill schedule; none where it has none."""
+    schedule = environment.drill
+    if schedule is None:
+        return []
+    return [{"slug": slug, "cron": cron(schedule), "timezone": schedule.time_zone, "active": True}]
 
 
 _INSTALLED: Final[dict[str, Any]] = {"pull": []}

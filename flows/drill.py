@@ -13,7 +13,6 @@ from lifeboat import clock
 from lifeboat.adapters.policy_file import read_policy
 from lifeboat.errors import CouldNotMeasure, StoreUnreachable
 from lifeboat.model.drill_record import DrillRecord, new_drill_id
-from lifeboat.model.manifest import PolicyReference
 from lifeboat.model.restore_choice import Point
 from lifeboat.stages.drill_facts import DrillOrder
 from lifeboat.stages.drill_interrupted import begun
@@ -67,13 +66,11 @@ def drill(
         jobs: Parts loaded, and tables compared, at the same time.
     """
     rules = read_policy(Path(policy))
-    reference = PolicyReference(name=rules.name, version=rules.version, sha256=rules.sha256)
     places = drill_places(rules, environment)
     drill_id = new_drill_id(clock.utc_now(), random_suffix())
     drawn = random_seed() if seed is None else seed
     order = DrillOrder(
         rules,
-        reference,
         environment,
         drill_id,
         tuple(sources or ()),

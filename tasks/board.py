@@ -20,7 +20,7 @@ from lifeboat.adapters.children import Crew
 from lifeboat.adapters.policy_file import read_policy
 from lifeboat.adapters.spool import Spool
 from lifeboat.errors import ConfigurationError
-from lifeboat.model.manifest import ChainLink, PolicyReference, chain_name
+from lifeboat.model.manifest import ChainLink, chain_name
 from lifeboat.model.policy_sources import PostgresSource, Source
 from lifeboat.stages.encrypt import make_ready
 from lifeboat.stages.progress import Progress
@@ -87,7 +87,7 @@ def _aboard(ticket: Ticket) -> Iterator[tuple[Source, dict[str, Any]]]:
                 "source_name": source_name,
                 "run_id": ticket.run_id,
                 "environment": environment,
-                "policy": PolicyReference(name=policy.name, version=policy.version, sha256=policy.sha256),
+                "policy": policy.reference,
                 "time_zone": policy.time_zone,
                 "store": load_store(environment_name, environment),
                 "prune_store": load_prune_store(environment_name, environment),

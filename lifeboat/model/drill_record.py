@@ -229,10 +229,14 @@ def _objective_shortcomings(facts: DrillFacts) -> Iterator[tuple[Verdict, str]]:
 
 
 def _comparison_shortcomings(facts: DrillFacts) -> Iterator[tuple[Verdict, str]]:
+    if facts.drill_kind == "key":
+        # It opens headers, each identity a probe: there is nothing to compare, and it proves no backup.
+        if not facts.probes:
+            yield Verdict.UNMEASURED, "no identity was tried"
+        return
     compared = {each.backup_id for each in facts.comparisons if each.compared}
     for backup in facts.backups:
-        # A key drill opens headers: it has nothing to compare, and proves no backup.
-        if backup.backup_id not in compared and facts.drill_kind != "key":
+        if backup.backup_id not in compared:
             yield Verdict.UNMEASURED, f"{backup.backup_id}: nothing was compared"
     for each in facts.comparisons:
         for difference in each.differences:

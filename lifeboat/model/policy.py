@@ -17,7 +17,7 @@ from pydantic.json_schema import SkipJsonSchema
 
 from lifeboat.errors import ConfigurationError, PolicyError, Problem
 from lifeboat.model.canonical import sha256_hex
-from lifeboat.model.manifest import Slug, Value
+from lifeboat.model.manifest import PolicyReference, Slug, Value
 from lifeboat.model.nationwide_holidays import supported_countries
 from lifeboat.model.policy_checks import mistakes_between_keys
 from lifeboat.model.policy_drills import DrillRules
@@ -119,6 +119,11 @@ class Policy(Value):
                 hint=f"known environments: {', '.join(self.environments)}",
             )
         return self.environments[name]
+
+    @property
+    def reference(self) -> PolicyReference:
+        """How manifests and records name this policy (clause P18)."""
+        return PolicyReference(name=self.name, version=self.version, sha256=self.sha256)
 
     def objectives_of(self, environment: Environment) -> Objectives:
         """The environment's own objectives, or else the policy's."""

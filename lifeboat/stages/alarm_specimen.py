@@ -18,7 +18,7 @@ from lifeboat.adapters.postgres import PostgresServer
 from lifeboat.adapters.spool import Spool
 from lifeboat.adapters.store_local import LocalTarget
 from lifeboat.model.catalog import Catalog, Entry
-from lifeboat.model.manifest import Manifest, PolicyReference, chain_name
+from lifeboat.model.manifest import Manifest, chain_name
 from lifeboat.model.policy import Policy
 from lifeboat.model.policy_sources import PostgresSource
 from lifeboat.model.signed import Signer, TrustedKeys
@@ -49,10 +49,6 @@ class Specimen:
     holder: AgeKeyPair = field(default_factory=new_identity)
     signing_pem: str = field(default_factory=lambda: new_signing_key().private_pem, repr=False)
     index: AgeKeyPair = field(default_factory=new_identity)
-
-    @property
-    def reference(self) -> PolicyReference:
-        return PolicyReference(name=self.policy.name, version=self.policy.version, sha256=self.policy.sha256)
 
     @property
     def store(self) -> LocalTarget:
@@ -140,7 +136,7 @@ def back_up(specimen: Specimen, server: PostgresServer, scratch: Path) -> Manife
             source_name=SOURCE,
             run_id=run_id,
             environment=environment,
-            policy=specimen.reference,
+            policy=specimen.policy.reference,
             time_zone=specimen.policy.time_zone,
             store=specimen.store,
             prune_store=specimen.store,

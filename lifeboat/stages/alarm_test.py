@@ -88,7 +88,6 @@ def _verdict_of(specimen: Specimen) -> tuple[Verdict, tuple[str, ...]]:
     """The drill's verdict with its reasons and explanations; one that could not even begin is red, or unmeasured."""
     order = DrillOrder(
         specimen.policy,
-        specimen.reference,
         ENVIRONMENT,
         new_drill_id(clock.utc_now(), random_suffix()),
     )

@@ -24,7 +24,7 @@ from lifeboat.model.drill_record import (
     Probe,
     Sandbox,
 )
-from lifeboat.model.manifest import Manifest, PolicyReference
+from lifeboat.model.manifest import Manifest
 from lifeboat.model.phases import Phase, PhaseName, milliseconds
 from lifeboat.model.policy import Policy
 from lifeboat.model.probes import ProbeResult
@@ -48,7 +48,6 @@ class DrillOrder:
     """``point`` is what is drilled: each source's newest good backup when it is empty."""
 
     policy: Policy
-    reference: PolicyReference
     environment: str
     drill_id: str
     sources: tuple[str, ...] = ()
@@ -165,7 +164,7 @@ def record_of(
             drill_kind=order.kind,
             started_at=started,
             ended_at=ended,
-            policy=order.reference,
+            policy=order.policy.reference,
             backups=tuple(drilled_backup(restored) for restored in (*drilled.backups, *older.backups)),
             seed=order.seed if older.backups else None,
             sandbox=_sandbox(drilled, ended),

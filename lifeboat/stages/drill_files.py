@@ -63,7 +63,7 @@ def drill_files(order: DrillOrder, places: RestorePlaces, view: DrillView, loade
         drill_kind="file",
         started_at=started,
         ended_at=ended,
-        policy=order.reference,
+        policy=order.policy.reference,
         backups=tuple(drilled_backup(each) for each in drilled.backups),
         seed=order.seed,
         sandbox=Sandbox(kind="folder", settings={}, destroyed_at=ended),

@@ -95,7 +95,7 @@ def _facts(order: DrillOrder, view: DrillView, started: dt.datetime) -> DrillFac
         drill_kind=order.kind,
         started_at=started,
         ended_at=started,
-        policy=order.reference,
+        policy=order.policy.reference,
         backups=backups,
         sandbox=Sandbox(kind="folder", settings={}, destroyed_at=None),
         phases=(),

@@ -75,7 +75,7 @@ def drill_keys(
         drill_kind="key",
         started_at=started,
         ended_at=clock.utc_now(),
-        policy=order.reference,
+        policy=order.policy.reference,
         backups=tuple(_drilled(choice, manifest) for choice, manifest in backups),
         seed=order.seed,
         sandbox=Sandbox(kind="folder", settings={}, destroyed_at=clock.utc_now()),

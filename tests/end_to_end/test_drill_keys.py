@@ -15,7 +15,6 @@ from lifeboat import clock
 from lifeboat.adapters.policy_file import read_policy
 from lifeboat.errors import CouldNotMeasure
 from lifeboat.model.drill_record import new_drill_id
-from lifeboat.model.manifest import PolicyReference
 from lifeboat.model.objectives import Verdict
 from lifeboat.stages.drill_facts import DrillOrder
 from lifeboat.stages.drill_keys import KeyDrill, drill_keys
@@ -48,7 +47,6 @@ def tried(ship: Ship, *identities: str, seed: int = 1) -> KeyDrill:
     policy = read_policy(Path("demo"))
     order = DrillOrder(
         policy,
-        PolicyReference(name=policy.name, version=policy.version, sha256=policy.sha256),
         "demo",
         new_drill_id(clock.utc_now(), "keys"),
         ("main/databases",),

@@ -25,7 +25,7 @@ from lifeboat.adapters.store import ObjectStat, StoreTarget
 from lifeboat.model.catalog import Catalog
 from lifeboat.model.drill_record import DrillRecord, new_drill_id
 from lifeboat.model.index import Index, IndexPart
-from lifeboat.model.manifest import ChainLink, Manifest, PolicyReference
+from lifeboat.model.manifest import ChainLink, Manifest
 from lifeboat.model.policy_environment import Environment
 from lifeboat.model.policy_probes import Heartbeat
 from lifeboat.model.restore_choice import Point, choose
@@ -109,7 +109,7 @@ class Hull:
                 "source_name": self.source_name,
                 "run_id": run_id,
                 "environment": environment or self.environment,
-                "policy": PolicyReference(name=policy.name, version=policy.version, sha256=policy.sha256),
+                "policy": policy.reference,
                 "time_zone": policy.time_zone,
                 "store": self.store,
                 "prune_store": self.store,
@@ -246,9 +246,8 @@ class Ship(Hull):
                 "environments.demo.services.main.sources.databases.heartbeat": beats,
             }
         )
-        reference = PolicyReference(name=policy.name, version=policy.version, sha256=policy.sha256)
         drill_id = new_drill_id(clock.utc_now(), random_suffix())
-        order = DrillOrder(policy, reference, "demo", drill_id, ("main/databases",))
+        order = DrillOrder(policy, "demo", drill_id, ("main/databases",))
         places = RestorePlaces(
             store=self.store,
             trusted=self.keys.trusted,

@@ -131,10 +131,19 @@ def test_partial_drill_with_an_extrapolated_time_can_be_met() -> None:
     assert verdict(drill_kind="partial", rto=rto(extrapolated=True)) == (Verdict.MET, ())
 
 
-@pytest.mark.parametrize("kind", ["key", "file"])
-def test_drill_of_a_key_or_a_file_has_no_objectives_but_compares(kind: str) -> None:
-    assert verdict(drill_kind=kind, rto=None, rpo=None) == (Verdict.MET, ())
-    assert verdict(drill_kind=kind, rto=None, rpo=None, comparisons=())[0] is Verdict.UNMEASURED
+def test_drill_of_files_has_no_objectives_but_compares() -> None:
+    assert verdict(drill_kind="file", rto=None, rpo=None) == (Verdict.MET, ())
+    assert verdict(drill_kind="file", rto=None, rpo=None, comparisons=())[0] is Verdict.UNMEASURED
+
+
+def test_drill_of_keys_compares_nothing_but_has_tried_an_identity() -> None:
+    assert verdict(drill_kind="key", rto=None, rpo=None, comparisons=()) == (Verdict.MET, ())
+    nothing = verdict(drill_kind="key", rto=None, rpo=None, comparisons=(), probes=())
+    assert nothing == (Verdict.UNMEASURED, ("no identity was tried",))
+
+
+def test_interrupted_drill_is_never_green() -> None:
+    assert verdict(interrupted=True)[0] is Verdict.UNMEASURED
 
 
 @pytest.mark.parametrize("changed", [{"verdict": "missed"}, {"reasons": ("but",)}])
