@@ -9,8 +9,10 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import tempfile
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import LiteralString
 
 import yaml
 
@@ -71,19 +73,17 @@ def drilled(orders: Orders, policy: Policy) -> DrillRecord:
         return drill(order, places, view_for_drill(order, places), loader).record
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.drills", description=__doc__)
-    parser.add_argument("--major", type=int, default=15, help="PostgreSQL's major version")
-    parser.add_argument("--scale", type=float, default=1.4, help="1 is about 1.2 GB of COPY text")
-    parser.add_argument("--rounds", type=int, default=2)
-    chosen = parser.parse_args()
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lifeboat-drills-")))
-        folder.chmod(0o755)
-        nas = stack.enter_context(running_nas(folder / "nas"))
+@contextmanager
+def stored_company(folder: Path, major: int, scale: float, *, more: LiteralString = "") -> Iterator[Orders]:
+    """A backup of the company's database on a NAS below ``folder``; the database itself is gone. ``more`` is a script
+    run in it before."""
+    with running_nas(folder / "nas") as nas:
         operations, escrow, index = new_identity(), new_identity(), new_identity()
-        with Cluster(folder / "source", chosen.major, settings={"fsync": "off"}) as source:
-            databases = data.create_company(source.server, chosen.scale)
+        with Cluster(folder / "source", major, settings={"fsync": "off"}) as source:
+            databases = data.create_company(source.server, scale)
+            if more:
+                with source.server.connect(databases[0]) as session:
+                    session.execute(more)
             orders = Orders(
                 databases=list(databases),
                 folder=str(folder),
@@ -98,11 +98,28 @@ def main() -> None:
             )
             size = back_up(orders)["plain_bytes"]
         print(f"{size / 1e9:.2f} GB of plain data in {len(databases)} databases", flush=True)
-        policy = policy_of(databases, folder / "sandboxes")
+        yield orders
+
+
+def on(cluster: Cluster, orders: Orders) -> Orders:
+    """The same with another server."""
+    return dataclasses.replace(orders, server_port=cluster.port, server_password=cluster.password)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.drills", description=__doc__)
+    parser.add_argument("--major", type=int, default=15, help="PostgreSQL's major version")
+    parser.add_argument("--scale", type=float, default=1.4, help="1 is about 1.2 GB of COPY text")
+    parser.add_argument("--rounds", type=int, default=2)
+    chosen = parser.parse_args()
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lifeboat-drills-")))
+        folder.chmod(0o755)
+        orders = stack.enter_context(stored_company(folder, chosen.major, chosen.scale))
+        policy = policy_of(tuple(orders.databases), folder / "sandboxes")
         for _ in range(chosen.rounds):
             with Cluster(folder / "alone", chosen.major) as target:
-                there = dataclasses.replace(orders, server_port=target.port, server_password=target.password)
-                alone = bring_back(there)["stages"]
+                alone = bring_back(on(target, orders))["stages"]
             watch = clock.Stopwatch()
             record = drilled(orders, policy)
             whole = watch.seconds()

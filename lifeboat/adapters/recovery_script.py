@@ -43,7 +43,7 @@ def require_tools() -> None:
 
 @dataclass(frozen=True)
 class BareMachine:
-    """A place with a copy of a store, the public keys, and one identity; nothing of ours is in its environment.
+    """A place with a copy of a store, the public keys, and identities; nothing of ours is in its environment.
 
     ``home`` is a private folder.
     """
@@ -51,14 +51,14 @@ class BareMachine:
     home: Path
     environment: str
     public_keys: Mapping[str, str]
-    identity: str = field(repr=False)
+    identities: Sequence[str] = field(repr=False)
     deadline: clock.Deadline
 
     def __post_init__(self) -> None:
         self.store.mkdir(mode=0o700)
         self._keys.write_text("".join(self.public_keys.values()))
-        self._identity.touch(mode=0o400)
-        self._identity.write_text(f"{self.identity}\n")
+        self._identity.touch(mode=0o600)
+        self._identity.write_text("\n".join(self.identities) + "\n")
 
     @property
     def store(self) -> Path:

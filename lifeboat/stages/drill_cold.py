@@ -33,7 +33,7 @@ def bare_machine(
     """
     with TemporaryDirectory(dir=folder, prefix="cold-") as home:
         machine = BareMachine(
-            Path(home), manifest.environment, places.trusted.pems(), places.identities[0], loader.deadline
+            Path(home), manifest.environment, places.trusted.pems(), places.identities, loader.deadline
         )
         with places.store.connect() as store:
             for name in _wanted(store, manifest):

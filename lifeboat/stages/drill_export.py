@@ -6,12 +6,14 @@ imported.
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from lifeboat import clock
 from lifeboat.adapters.http_session import Endpoint
 from lifeboat.adapters.loading import Loader
 from lifeboat.adapters.rabbitmq import delete_virtual_host, virtual_hosts
@@ -21,7 +23,8 @@ from lifeboat.model.tree_index import TreeIndex
 from lifeboat.stages.compare import Difference
 from lifeboat.stages.restore_export import read_definitions, restore_export
 
-_SANDBOX = re.compile(r"(drill-[0-9]{8}T[0-9]{6}Z-[a-z0-9]+)\.[0-9]+")
+_SANDBOX = re.compile(r"(drill-([0-9]{8}T[0-9]{6}Z)-[a-z0-9]+)\.[0-9]+")
+_DAY = dt.timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -58,9 +61,24 @@ def drilled_definitions(
 
 
 def sweep_virtual_hosts(broker: Endpoint, root: Path) -> None:
-    """Delete what dead drills of this host left in the broker: those that have no sandbox any more."""
+    """Delete what dead drills left in the broker: those of more than a day ago that have no sandbox here any more.
+
+    Another host's drill, which may be alive, has no sandbox here either.
+    """
+    before = clock.utc_now() - _DAY
     matches = [(name, _SANDBOX.fullmatch(name)) for name in virtual_hosts(broker)]
-    _destroy(broker, [name for name, match in matches if match and not (root / match[1]).exists()])
+    _destroy(
+        broker,
+        [
+            name
+            for name, match in matches
+            if match and _stamp(match[2]) < before and not (root / match[1]).exists()
+        ],
+    )
+
+
+def _stamp(text: str) -> dt.datetime:
+    return dt.datetime.strptime(text, "%Y%m%dT%H%M%SZ").replace(tzinfo=dt.UTC)
 
 
 def _destroy(broker: Endpoint, names: list[str]) -> None:

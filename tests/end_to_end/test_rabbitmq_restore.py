@@ -12,6 +12,7 @@ import pytest
 from support.rabbitmq import EPMD, RABBITMQ, RabbitMQ, running_rabbitmq
 from support.tree_sailing import TreeShip
 
+from lifeboat import clock
 from lifeboat.adapters.http_session import Endpoint, UserPassword
 from lifeboat.adapters.rabbitmq import RabbitMQExport, export_definitions, virtual_hosts
 from lifeboat.adapters.store_local import LocalTarget
@@ -206,9 +207,12 @@ def test_drill_brings_every_virtual_host_back_under_its_own_names_and_deletes_th
     alive = "drill-20261101T000000Z-alive"
     clean.ask("PUT", f"/api/vhosts/{alive}.1", {})
     (tmp_path / alive).mkdir()
+    elsewhere = f"drill-{clock.utc_now():%Y%m%dT%H%M%SZ}-elsewhere.1"
+    clean.ask("PUT", f"/api/vhosts/{elsewhere}", {})
 
     sweep_virtual_hosts(clean.endpoint(), tmp_path)
-    assert set(virtual_hosts(clean.endpoint())) == {"/", "fleet/east", f"{alive}.1"}
+    assert set(virtual_hosts(clean.endpoint())) == {"/", "fleet/east", f"{alive}.1", elsewhere}
+    clean.ask("DELETE", f"/api/vhosts/{elsewhere}")
     clean.ask("DELETE", f"/api/vhosts/{alive}.1")
 
     with ship.loader() as loader, drilled_definitions(ship.open(), loader, clean.endpoint(), alive) as done:
