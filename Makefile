@@ -20,7 +20,7 @@ demo: $(INSTALLED)  ## back up, restore and prune a demonstration company on thi
 
 # Three processes, also on two cores: a third of the time a test waits for a server.
 test: $(INSTALLED)  ## run the tests; what this machine lacks is named in the skips
-	@$(BIN)/python -m pytest --numprocesses=3 --dist=loadfile
+	@$(BIN)/python -m pytest --numprocesses=3 --dist=loadfile --no-loadscope-reorder
 
 lint: $(INSTALLED)  ## check style, types and the direction of imports
 	@$(BIN)/ruff check

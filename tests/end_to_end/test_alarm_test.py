@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 from support.folders import let_through
+from support.policies import demo_text
 from support.postgres import MAJORS
 
-from lifeboat.model.alarm_test import alarm_page
+from cli.main import run
+from lifeboat.model.alarm_test import AlarmTest, alarm_page
 from lifeboat.model.objectives import Verdict
 from lifeboat.stages import alarm_test as stage
 from lifeboat.stages import drill as drill_stage
@@ -40,18 +43,22 @@ def test_every_fault_turns_the_drill_red_for_its_reason_and_a_sound_backup_is_gr
 
 
 def test_drill_that_no_longer_looks_at_the_catalog_is_found_out(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """As a change of the code would: the faults that only the catalog shows pass unseen."""
+    """As a change of the code would: the faults that only the catalog shows pass unseen, and the command says so."""
     let_through(tmp_path)
+    policy = tmp_path / "policy.yaml"
+    policy.write_text(demo_text({"drills": {"folder": str(tmp_path / "sandboxes")}}))
     monkeypatch.setattr(drill_stage, "note_doubts", lambda *_: None)
-    monkeypatch.setattr(
-        stage, "FAULTS", [fault for fault in FAULTS if fault.name in ("unsigned", "missing-monthly")]
+    deaf_to = [fault for fault in FAULTS if fault.name in ("unsigned", "missing-monthly")]
+    monkeypatch.setattr(stage, "FAULTS", deaf_to)
+
+    assert run(["alarm-test", "--policy", str(policy), "--json"]) == 1
+
+    told = json.loads(capsys.readouterr().out)
+    assert (told["passed"], told["detection_rate"], told["control"]["verdict"]) == (False, 0.0, "met")
+    assert [text.split(" ")[0] for text in told["shortcomings"]] == ["unsigned", "missing-monthly"]
+    test = AlarmTest.model_validate(
+        {name: value for name, value in told.items() if name in AlarmTest.model_fields}
     )
-
-    test = stage.alarm_test(tmp_path)
-
-    assert not test.passed
-    assert test.detection_rate == 0.0
-    assert [text.split(" ")[0] for text in test.shortcomings] == ["unsigned", "missing-monthly"]
     assert "**NO**" in alarm_page(test)
