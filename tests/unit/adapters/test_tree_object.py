@@ -199,7 +199,8 @@ def test_large_folder_is_listed_in_pages_and_bounded_memory(service: Service, bu
     told = in_a_fresh_process(WALKING, service.target(bucket))
     walked, kibibytes = map(int, told.split())
     assert walked == count + 1
-    assert len(service.asked()) == 1 + -(-count // page)
+    # A page that took longer than a client waits was asked for again, with the same words.
+    assert len(set(service.asked())) == 1 + -(-count // page)
     assert kibibytes * 1024 < 8 * 2**20 + count * per_entry
 
 
