@@ -47,7 +47,7 @@ def alarm_test(root: Path, report: Callable[[str], None] = lambda _: None) -> Al
     started = clock.utc_now()
     major = newest_major()
     sweep_sandboxes(root)
-    with sandbox(root, new_drill_id(started, random_suffix()), needed=_NEEDED) as place:
+    with sandbox(root, new_drill_id(started, random_suffix()), needed=_NEEDED) as place, Crew() as crew:
         policy = specimen_policy(place.folder / "drills")
         shadow = place.tree("shadow")
         shadow.mkdir(mode=0o700)
@@ -61,13 +61,13 @@ def alarm_test(root: Path, report: Callable[[str], None] = lambda _: None) -> Al
         empty_database(server)
         back_up(emptied, server, shadow / "spool")
         report(f"{CONTROL}: drilling")
-        control = _drilled(sound, Fault(CONTROL, "nothing", "", lambda _: None))
+        control = _drilled(sound, Fault(CONTROL, "nothing", "", lambda _: None), crew)
         results = []
         for fault in FAULTS:
             report(f"{fault.name}: {fault.done}")
             specimen = (emptied if fault.emptied else sound).copied_to(shadow / fault.name)
             fault.plant(specimen)
-            results.append(_drilled(specimen, fault))
+            results.append(_drilled(specimen, fault, crew))
     return AlarmTest(
         started_at=started,
         ended_at=clock.utc_now(),
@@ -77,37 +77,28 @@ def alarm_test(root: Path, report: Callable[[str], None] = lambda _: None) -> Al
     )
 
 
-def _drilled(specimen: Specimen, fault: Fault) -> AlarmResult:
-    verdict, reasons = _verdict_of(specimen)
+def _drilled(specimen: Specimen, fault: Fault, crew: Crew) -> AlarmResult:
+    verdict, reasons = _verdict_of(specimen, crew)
     return AlarmResult(
         fault=fault.name, done=fault.done, expected=fault.expected, verdict=verdict, reasons=reasons
     )
 
 
-def _verdict_of(specimen: Specimen) -> tuple[Verdict, tuple[str, ...]]:
+def _verdict_of(specimen: Specimen, crew: Crew) -> tuple[Verdict, tuple[str, ...]]:
     """The drill's verdict with its reasons and explanations; one that could not even begin is red, or unmeasured."""
-    order = DrillOrder(
-        specimen.policy,
-        ENVIRONMENT,
-        new_drill_id(clock.utc_now(), random_suffix()),
-    )
+    order = DrillOrder(specimen.policy, ENVIRONMENT, new_drill_id(clock.utc_now(), random_suffix()))
     places = RestorePlaces(
         store=specimen.store, trusted=specimen.trusted, identities=(specimen.holder.identity,)
     )
     limit = specimen.policy.environment(ENVIRONMENT).limits.source.total_seconds()
-    with Crew() as crew:
-        loader = Loader(
-            store=specimen.store,
-            identities=places.identities,
-            crew=crew,
-            deadline=clock.Deadline.after(limit),
-        )
-        try:
-            finished = drill(order, places, view_for_drill(order, places), loader)
-        except CouldNotMeasure as error:
-            return Verdict.UNMEASURED, (error.message,)
-        except LifeboatError as error:
-            return Verdict.MISSED, (error.message,)
+    deadline = clock.Deadline.after(limit)
+    loader = Loader(store=specimen.store, identities=places.identities, crew=crew, deadline=deadline)
+    try:
+        finished = drill(order, places, view_for_drill(order, places), loader)
+    except CouldNotMeasure as error:
+        return Verdict.UNMEASURED, (error.message,)
+    except LifeboatError as error:
+        return Verdict.MISSED, (error.message,)
     record = finished.record
     told = (*finished.explanations, *finished.differences) if record.reasons else ()
     return record.verdict, (*record.reasons, *told)
