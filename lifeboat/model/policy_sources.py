@@ -179,7 +179,7 @@ class PostgresSource(_SourceRules):
         5432, description="The server's own port; PgBouncer's (6432, 25061) are refused."
     )
     streams: Annotated[int, Field(ge=1, le=16, strict=True)] = Field(
-        3, description="Tables read at the same time."
+        2, description="Tables read at the same time; two keep two processors busy."
     )
     suspect: SuspectRules = Field(SuspectRules(), description="When a backup is suspect rather than good.")
     probes: dict[Slug, ProbeRule] = Field(
