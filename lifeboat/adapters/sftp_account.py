@@ -10,6 +10,7 @@ from typing import Any
 
 import asyncssh
 
+from lifeboat.adapters.sftp_requests import SSH_WINDOW
 from lifeboat.errors import ConfigurationError
 
 _SIGNATURES = {
@@ -129,6 +130,7 @@ def _connection_options(account: SftpAccount) -> dict[str, Any]:
         "compression_algs": None,
         "connect_timeout": account.connect_timeout,
         "login_timeout": account.connect_timeout,
+        "window": SSH_WINDOW,
         "keepalive_interval": account.keepalive_interval,
         "keepalive_count_max": account.keepalive_count,
         "skip_instance_cache": True,

@@ -17,8 +17,13 @@ import asyncssh
 
 Answer = TypeVar("Answer")
 
-WINDOW = 8 * 2**20
-"""Bytes that may be on their way without an answer: the memory a transfer takes, besides one chunk."""
+WINDOW = 4 * 2**20
+"""Bytes that may be on their way without an answer: the memory a transfer takes, besides one chunk. With 8 MiB nothing
+is faster on any line, and all is a tenth dearer in processor time."""
+
+SSH_WINDOW = 2 * WINDOW
+"""Bytes that the server may send before SSH asks it to wait. asyncssh's own 2 MiB hold back answers to requests that
+were made long ago: 131 MB over a line of 40 ms took 6.4 s to come and take 2.1 s with this."""
 
 _REQUEST = 63 * 2**10
 """Bytes per request. Just below a multiple of 32 KiB, so that its header does not cost an SSH packet of its own.
