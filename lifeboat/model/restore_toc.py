@@ -1,15 +1,16 @@
 """Indexes and constraints of a database, cut up so that each is made as soon as the rows it needs are there.
 
 ``pg_restore`` lists what is in an archive, with what each entry needs. An index or a constraint of one table needs that
-table's rows only, so it can be made while other tables are still being loaded; what ties tables to each other, or runs
-when rows change, comes last. Pure: the text of a list in, lists for ``--use-list`` out.
+table's rows only, a foreign key those of two, so they can be made while other tables are still being loaded; what else
+ties tables to each other, or runs when rows change, comes last. Pure: the text of a list in, lists for ``--use-list``
+out.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from lifeboat.model.index import Table
@@ -49,11 +50,20 @@ class TocEntry:
 
 @dataclass(frozen=True)
 class PostData:
-    """Lines for ``--use-list``: before any rows, after those of a part, and when all rows are in."""
+    """Lines for ``--use-list``: before any rows, after those of a part, after those of several parts (with what comes
+    after each of them), and when all rows are in."""
 
     at_once: tuple[str, ...]
     after_part: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+    after_parts: Mapping[frozenset[int], tuple[str, ...]] = field(default_factory=dict)
     last: tuple[str, ...] = ()
+
+    @property
+    def all_in_order(self) -> tuple[str, ...]:
+        """For a database whose rows are all in."""
+        early = (line for lines in self.after_part.values() for line in lines)
+        ties = (line for lines in self.after_parts.values() for line in lines)
+        return (*self.at_once, *early, *ties, *self.last)
 
 
 def parse_toc(text: str) -> list[TocEntry]:
@@ -86,21 +96,38 @@ def plan_post_data(
     owners = _owners(everything, tables)
     part_of = _parts_of_tables(everything, tables)
     numbers = {entry.number for entry in entries}
-    early: dict[int, int] = {}
+    early: dict[int, frozenset[int]] = {}
     dropped: set[int] = set()
     last: list[str] = []
-    grouped: dict[int, list[str]] = {}
+    grouped: dict[frozenset[int], list[str]] = {}
     for entry in entries:
         if partial and (entry.is_tie or entry.needs & dropped):
             dropped.add(entry.number)
             continue
-        part = _part_needed(entry, part_of, early, numbers)
-        if part is not None:
-            early[entry.number] = part
+        parts = _parts_needed(entry, part_of, early, numbers)
+        if parts is not None:
+            early[entry.number] = parts
         if not _is_present(entry, present, owners):
-            (last if part is None else grouped.setdefault(part, [])).append(entry.line)
-    at_once = tuple(grouped.pop(_NO_PART, ()))
-    return PostData(at_once, {part: tuple(lines) for part, lines in grouped.items()}, tuple(last))
+            (last if parts is None else grouped.setdefault(parts - {_NO_PART}, [])).append(entry.line)
+    lines = {parts: tuple(lines) for parts, lines in grouped.items()}
+    return PostData(
+        at_once=lines.pop(frozenset(), ()),
+        after_part={part: lines[parts] for parts in lines if len(parts) == 1 for part in parts},
+        after_parts={parts: lines[parts] for parts in lines if len(parts) > 1},
+        last=tuple(last),
+    )
+
+
+def in_loading_order(
+    sizes: Mapping[int, int], after_parts: Mapping[frozenset[int], Sequence[str]]
+) -> list[int]:
+    """Parts by number, the longest work first: a part's own bytes, and those that its foreign keys go through. So the
+    keys are made while other parts are loaded, not alone at the end."""
+    work = dict(sizes)
+    for parts in after_parts:
+        for part in parts:
+            work[part] += sum(sizes[other] for other in parts)
+    return sorted(work, key=lambda part: (-work[part], part))
 
 
 _NO_PART = 0
@@ -108,24 +135,29 @@ _NO_PART = 0
 _UNCLEAR = -1
 
 
-def _part_needed(
-    entry: TocEntry, part_of: Mapping[int, int], early: Mapping[int, int], post_data: Collection[int]
-) -> int | None:
-    """The part whose rows the entry waits for; None if it must wait for all."""
-    if not (entry.is_a("INDEX", _RELATION) or entry.is_a("CONSTRAINT", _CONSTRAINT)):
+def _parts_needed(
+    entry: TocEntry,
+    part_of: Mapping[int, int],
+    early: Mapping[int, frozenset[int]],
+    post_data: Collection[int],
+) -> frozenset[int] | None:
+    """The parts whose rows the entry waits for; None if it must wait for all."""
+    of_one_table = entry.is_a("INDEX", _RELATION) or entry.is_a("CONSTRAINT", _CONSTRAINT)
+    if not of_one_table and not entry.is_a("FK CONSTRAINT", _CONSTRAINT):
         return None
     needed: set[int] = set()
     for number in entry.needs:
         if number in part_of:
             needed.add(part_of[number])
         elif number in early:
-            needed.add(early[number])
+            needed |= early[number]
         elif number in post_data:
             return None
-    parts = needed - {_NO_PART}
-    if not needed or len(parts) > 1 or _UNCLEAR in parts:
+    if not needed or _UNCLEAR in needed:
         return None
-    return parts.pop() if parts else _NO_PART
+    # A foreign key of a table without rows of its own looks at those of its partitions.
+    unclear = len(needed - {_NO_PART}) > 1 if of_one_table else _NO_PART in needed
+    return None if unclear else frozenset(needed)
 
 
 def _parts_of_tables(entries: Iterable[TocEntry], tables: Iterable[Table]) -> dict[int, int]:

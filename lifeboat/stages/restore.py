@@ -1,18 +1,21 @@
 """Restore: databases of a backup into new databases of a server.
 
-Schema first, then the rows of all tables in parallel, the indexes of each as soon as its rows are in; what ties tables
-to each other comes last. Until everything is in and verified the database is called ``….incomplete-…``; only then does
-it get its name (F53). Nothing of a dump ever goes through psql (F54). A restore that died is gone on with: what is in
-and verified is not fetched again.
+Schema first, then the rows of all tables in parallel, the indexes of each as soon as its rows are in, and a foreign key
+as soon as both its tables are; what else ties tables to each other comes last. Until everything is in and verified the
+database is called ``….incomplete-…``; only then does it get its name (F53). Nothing of a dump ever goes through psql
+(F54). A restore that died is gone on with: what is in and verified is not fetched again.
 """
 
 from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from lifeboat import clock
@@ -22,7 +25,7 @@ from lifeboat.adapters.postgres_objects import objects_present
 from lifeboat.errors import RestoreFailed, RestoreRefused
 from lifeboat.model.index import Index, IndexPart
 from lifeboat.model.restore_plan import DatabaseRestore, RestorePlan
-from lifeboat.model.restore_toc import PostData, parse_toc, plan_post_data
+from lifeboat.model.restore_toc import PostData, in_loading_order, parse_toc, plan_post_data
 from lifeboat.stages.database_properties import name_database
 from lifeboat.stages.incomplete_database import (
     PRE_DATA,
@@ -102,6 +105,26 @@ def _refuse_other_major(index: Index, major: int, server: PostgresServer) -> Non
         )
 
 
+class _Ties:
+    """Foreign keys whose tables are in several parts: each is made by whoever brings the last of its parts."""
+
+    def __init__(self, after_parts: Mapping[frozenset[int], Sequence[str]]) -> None:
+        self._waiting = dict(after_parts)
+        self._there: set[int] = set()
+        self._books, self._making = threading.Lock(), threading.Lock()
+
+    @contextmanager
+    def of(self, part: int) -> Iterator[list[str]]:
+        """Lines to make now that this part is there with its indexes. One at a time: two foreign keys made at once
+        from A to B and from B to A would wait for each other's locks."""
+        with self._books:
+            self._there.add(part)
+            ready = [parts for parts in self._waiting if parts <= self._there]
+            lines = [line for parts in ready for line in self._waiting.pop(parts)]
+        with self._making if lines else nullcontext():
+            yield lines
+
+
 @dataclass(frozen=True)
 class _Work:
     """One database on its way from its parts into ``building``; ``folder`` is private and in memory."""
@@ -130,24 +153,21 @@ class _Work:
             self._make("at once", post_data.at_once)
             self._load(post_data)
             self.building.set_loaded()
-            post_data = PostData((), {}, post_data.last)
-        self._make_last(post_data)
-
-    def _make_last(self, post_data: PostData) -> None:
-        early = [line for lines in post_data.after_part.values() for line in lines]
-        self._make("last", (*post_data.at_once, *early, *post_data.last), jobs=self.jobs)
+            post_data = PostData((), last=post_data.last)
+        self._make("last", post_data.all_in_order, jobs=self.jobs)
 
     def _load(self, post_data: PostData) -> None:
-        """The parts that are not in yet, ``jobs`` at once, the largest first."""
-        todo: list[tuple[IndexPart, Callable[[], None]]] = []
-        for number in self.wanted.parts:
-            part = self.plan.index.part(number)
-            todo.append((part, lambda part=part: self._load_part(part, post_data)))  # type: ignore[misc]
+        """The parts that are not in yet, ``jobs`` at once."""
+        index, ties = self.plan.index, _Ties(post_data.after_parts)
+        sizes = {number: index.part(number).plain_bytes for number in self.wanted.parts}
+        todo: list[Callable[[], None]] = [
+            partial(self._load_part, index.part(number), post_data, ties)
+            for number in in_loading_order(sizes, post_data.after_parts)
+        ]
         if not self.wanted.partial and REST not in self.building.steps:
-            todo.append((self.plan.index.part(self.wanted.source.rest_part), self._load_rest))
-        todo.sort(key=lambda item: -item[0].plain_bytes)
+            todo.append(self._load_rest)
         with ThreadPoolExecutor(max_workers=self.jobs) as pool:
-            futures: list[Future[None]] = [pool.submit(work) for _, work in todo]
+            futures: list[Future[None]] = [pool.submit(work) for work in todo]
             try:
                 for future in futures:
                     future.result()
@@ -155,8 +175,8 @@ class _Work:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
 
-    def _load_part(self, part: IndexPart, post_data: PostData) -> None:
-        """Its tables, and then their indexes."""
+    def _load_part(self, part: IndexPart, post_data: PostData, ties: _Ties) -> None:
+        """Its tables, then their indexes, and then what ties them to tables that are there already."""
         if part_step(part.number) not in self.building.steps:
             self.loader.tables(
                 part,
@@ -169,6 +189,8 @@ class _Work:
         lines = post_data.after_part.get(part.number, ())
         parallel = self.jobs if part.plain_bytes >= LARGE and len(lines) > 1 else 1
         self._make(f"part-{part.number}", lines, jobs=parallel)
+        with ties.of(part.number) as foreign_keys:
+            self._make(f"ties-{part.number}", foreign_keys)
 
     def _load_rest(self) -> None:
         # Large objects cannot be loaded over what is there: an attempt that died in here begins anew.

@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 from support.every_object import of, properties, roles, three_databases
 from support.folders import let_through
-from support.harbour import Harbour, make_ship, run
+from support.harbour import NEWEST, Harbour, make_ship, run
 from support.postgres import MAJORS, dump_text
 from support.servers import FixedPassword
+
+from lifeboat.adapters.postgres import PostgresServer
 
 pytestmark = pytest.mark.postgres
 
@@ -65,6 +67,39 @@ def test_a_child_table_with_columns_in_another_order_keeps_its_rows(
 
     assert restored.rows == 3
     assert rows(restored.target) == rows("heirs")
+
+
+def test_foreign_keys_between_tables_of_several_parts_come_back(
+    server: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a circle, to itself, across schemas: each is made when both its tables are in, while others are loaded."""
+    monkeypatch.setattr("lifeboat.model.parts.LARGE_TABLE", 8192)
+    run(server, "postgres", "CREATE DATABASE circle")
+    run(
+        server,
+        "circle",
+        """CREATE SCHEMA "own one";
+           CREATE TABLE a (id int PRIMARY KEY, b int, parent int REFERENCES a);
+           CREATE TABLE b (id int PRIMARY KEY, c int);
+           CREATE TABLE "own one".c (id int PRIMARY KEY, a int);
+           CREATE TABLE later (id int PRIMARY KEY, a int, b int);
+           INSERT INTO a SELECT n, n, 1 FROM generate_series(1, 3000) n;
+           INSERT INTO b SELECT n, n FROM generate_series(1, 3000) n;
+           INSERT INTO "own one".c SELECT n, n FROM generate_series(1, 3000) n;
+           INSERT INTO later SELECT n, n, n FROM generate_series(1, 3000) n;
+           ALTER TABLE a ADD CONSTRAINT a_b FOREIGN KEY (b) REFERENCES b DEFERRABLE;
+           ALTER TABLE b ADD CONSTRAINT b_c FOREIGN KEY (c) REFERENCES "own one".c;
+           ALTER TABLE "own one".c ADD CONSTRAINT c_a FOREIGN KEY (a) REFERENCES a;
+           ALTER TABLE later ADD FOREIGN KEY (a) REFERENCES a, ADD FOREIGN KEY (b) REFERENCES b NOT VALID;
+           COMMENT ON CONSTRAINT a_b ON a IS 'closes the circle'""",
+    )
+    ship = make_ship(server, tmp_path, "circle")
+    published = ship.backup()
+
+    (restored,) = ship.restore(databases=["circle"])
+
+    assert len(published.manifest.parts) >= 4 + 3, "each table is a part of its own"
+    assert dump_text(server, restored.target, NEWEST) == dump_text(server, "circle", NEWEST)
 
 
 @pytest.mark.skipif(18 not in MAJORS, reason="only PostgreSQL 18 takes extensions from any folder")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lifeboat.model.index import Table
-from lifeboat.model.restore_toc import TocEntry, parse_toc, plan_post_data
+from lifeboat.model.restore_toc import TocEntry, in_loading_order, parse_toc, plan_post_data
 
 # As pg_restore 18 lists it: a partitioned table, one with a space in its name, a materialized view.
 TABLES = """\
@@ -81,6 +81,44 @@ def test_index_of_one_table_is_made_after_its_rows_and_of_none_at_once() -> None
         8: [2435],
     }
     assert numbers(planned.last) == [2609, 2441, 2443, 2446, 2445, 2450, 2602]
+
+
+FOREIGN_KEYS = """\
+230; 1259 16500 TABLE public orders postgres
+231; 1259 16501 TABLE public lines postgres
+3000; 2606 16502 CONSTRAINT public orders orders_pkey postgres
+;\tdepends on: 230
+3001; 2606 16503 FK CONSTRAINT public lines lines_order_fkey postgres
+;\tdepends on: 231 230 3000
+3002; 2606 16504 FK CONSTRAINT public orders orders_parent_fkey postgres
+;\tdepends on: 230 3000 230
+3003; 2606 16505 FK CONSTRAINT public lines lines_p_fkey postgres
+;\tdepends on: 231 219 2432
+"""
+
+
+def test_foreign_key_is_made_after_both_its_tables_and_one_of_a_partitioned_table_last() -> None:
+    entries = parse_toc(TABLES + POST_DATA + FOREIGN_KEYS)
+    post_data = [entry for entry in entries if entry.number >= 2430]
+    loaded = [*LOADED, table("public", "orders", 4), table("public", "lines", 5)]
+
+    planned = plan_post_data(entries, post_data, loaded)
+
+    assert {parts: numbers(lines) for parts, lines in planned.after_parts.items()} == {
+        frozenset({4, 5}): [3001]
+    }
+    assert numbers(planned.after_part[4]) == [3000, 3002]
+    assert {2445, 3003} <= set(numbers(planned.last))
+    in_order = numbers(planned.all_in_order)
+    assert sorted(in_order) == sorted(entry.number for entry in post_data)
+    assert in_order.index(3000) < in_order.index(3001)
+    assert plan_post_data(entries, post_data, loaded, partial=True).after_parts == {}
+
+
+def test_parts_that_foreign_keys_wait_for_are_loaded_before_larger_ones_without() -> None:
+    sizes = {1: 100, 2: 20, 3: 30, 4: 60, 5: 60}
+    assert in_loading_order(sizes, {}) == [1, 4, 5, 3, 2]
+    assert in_loading_order(sizes, {frozenset({2, 3}): ()}) == [1, 3, 2, 4, 5]
 
 
 def test_ties_are_left_out_of_a_partial_restore_with_what_is_said_about_them() -> None:
