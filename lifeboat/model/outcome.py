@@ -45,8 +45,12 @@ def holdings(totals: Totals | SourceOutcome) -> str:
         (totals.rows, "row"),
         (totals.files, "file"),
     )
-    told = [f"{count:,} {noun}{'' if count == 1 else 's'}" for count, noun in counts if count]
-    return ", ".join(told) or "nothing"
+    return ", ".join(counted(count, noun) for count, noun in counts if count) or "nothing"
+
+
+def counted(count: int, noun: str) -> str:
+    """``1 table``, ``1,200 tables``."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def human_bytes(count: float) -> str:

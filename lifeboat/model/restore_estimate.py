@@ -66,7 +66,7 @@ def _drilled(source: str, records: Sequence[DrillRecord]) -> list[DrilledBackup]
 
 def _of_source(source: str, plain_bytes: int, drilled: Sequence[DrilledBackup]) -> tuple[int | None, str]:
     if not drilled:
-        return None, f"{source} was never drilled: `lifeboat drill` measures it"
+        return None, f"{source}: unknown, it was never drilled; `lifeboat drill` measures it"
     measured = [Measurement(each.plain_bytes, 0, each.milliseconds) for each in drilled]
     newest = drilled[-1]
     try:

@@ -18,7 +18,7 @@ from lifeboat.adapters.postgres import PostgresServer
 from lifeboat.adapters.tree_target import RestoreTarget
 from lifeboat.errors import LifeboatError, RestoreFailed
 from lifeboat.model.manifest import Manifest
-from lifeboat.model.outcome import human_bytes
+from lifeboat.model.outcome import counted, human_bytes
 from lifeboat.model.patterns import Selection
 from lifeboat.model.restore_outcome import PlannedObject, RestoreOutcome
 from lifeboat.model.restore_plan import DatabaseRestore, RestorePlan
@@ -49,16 +49,14 @@ class ServerItem:
 
     def _described(self, wanted: DatabaseRestore) -> PlannedObject:
         parts = [self.plan.index.part(number) for number in wanted.fetched_parts]
-        what = (
-            f"{len(wanted.tables)} tables of {wanted.source.name}" if wanted.partial else wanted.source.name
-        )
-        rows = sum(table.rows for table in wanted.tables)
+        tables = counted(len(wanted.tables), "table")
+        rows = counted(sum(table.rows for table in wanted.tables), "row")
         return PlannedObject(
             source=self.source,
             **_of(self.plan.manifest),
-            what=what,
+            what=f"{tables} of {wanted.source.name}" if wanted.partial else wanted.source.name,
             target=wanted.source.name if self.replace else wanted.target,
-            holds=f"{len(wanted.tables):,} tables, {rows:,} rows",
+            holds=f"{tables}, {rows}",
             fetch_bytes=sum(part.size for part in parts),
             plain_bytes=sum(table.length for table in wanted.tables),
             live=self.replace,
@@ -128,7 +126,7 @@ class TreeItem:
                 **_of(self.manifest),
                 what="all files" if self.selection.takes_all else ", ".join(self.selection.include),
                 target=self.target.label,
-                holds=f"{files:,} files, {human_bytes(size)}",
+                holds=f"{counted(files, 'file')}, {human_bytes(size)}",
                 fetch_bytes=sum(self.index.header.part(number).size for number in parts),
                 plain_bytes=size,
                 live=self.live,
@@ -169,7 +167,7 @@ class BrokerItem:
                 **_of(self.manifest),
                 what="definitions",
                 target=self.broker.url,
-                holds=f"{totals.files:,} files, {human_bytes(totals.plain_bytes)}",
+                holds=f"{counted(totals.files, 'file')}, {human_bytes(totals.plain_bytes)}",
                 fetch_bytes=sum(part.size for part in self.index.header.parts),
                 plain_bytes=totals.plain_bytes,
                 live=True,

@@ -55,7 +55,7 @@ def test_source_that_was_never_drilled_leaves_the_whole_unknown() -> None:
     both = [planned(MIB), planned(MIB, "main/documents")]
     estimate = estimate_restore(both, [drilled(MIB, 5)])
     assert estimate.milliseconds is None
-    assert "main/documents was never drilled" in estimate.basis[1]
+    assert "main/documents: unknown, it was never drilled" in estimate.basis[1]
 
 
 def test_restore_that_failed_or_differed_foretells_nothing() -> None:
