@@ -18,6 +18,7 @@ import pyrage
 import zstandard
 
 from lifeboat.adapters.child_side import Lifeline, tell
+from lifeboat.adapters.memory import keep_freed_memory
 from lifeboat.adapters.packing import pack_files
 from lifeboat.adapters.producers import (
     Discard,
@@ -72,9 +73,12 @@ class Segments:
 class Producers:
     """The producers' output, one after the other, as the file that age reads from (8 KiB at a time)."""
 
-    def __init__(self, jobs: list[dict[str, Any]], level: int) -> None:
+    def __init__(self, jobs: list[dict[str, Any]], *, level: int, window_log: int) -> None:
         self._jobs = jobs
-        self._zstd = zstandard.ZstdCompressor(level=level, write_checksum=True).compressobj()
+        settings = zstandard.ZstdCompressionParameters.from_level(
+            level, window_log=window_log, write_checksum=True
+        )
+        self._zstd = zstandard.ZstdCompressor(compression_params=settings).compressobj()
         self.segments = Segments()
         self.complaints: list[str] = []
         self.error: Exception | None = None
@@ -196,7 +200,7 @@ class SealedFile:
 def seal(job: dict[str, Any], lifeline: Lifeline) -> dict[str, Any]:
     """Seal one part; raises with the part still on disk (``main`` removes it)."""
     recipients = [pyrage.x25519.Recipient.from_str(recipient) for recipient in job["recipients"]]
-    producers = Producers(job["producers"], job["level"])
+    producers = Producers(job["producers"], level=job["level"], window_log=job["window_log"])
     output = SealedFile(job["output"], lifeline, producers)
     try:
         pyrage.encrypt_io(producers, output, recipients)
@@ -230,6 +234,7 @@ def seal(job: dict[str, Any], lifeline: Lifeline) -> dict[str, Any]:
 
 def main() -> None:
     """Job after job, until the run ends: starting costs more than most parts do."""
+    keep_freed_memory()
     lifeline = Lifeline()
     while True:
         carry_out(lifeline.job(), lifeline)
