@@ -120,7 +120,7 @@ def test_dry_run_shows_the_plan_and_makes_nothing(port: Port, tmp_path: Path) ->
     assert not (tmp_path / "back").exists()
     page = artifact("restore-plan-demo").data
     assert "shop-restored-" in page and cell(str(tmp_path / "back")) in page
-    assert "1 files, 13 B" in page
+    assert "1 file, 13 B" in page
 
 
 def test_replaced_database_is_kept_and_its_sessions_end(port: Port) -> None:
