@@ -15,9 +15,12 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
+
 from lifeboat.adapters.producers import Discard, EndOfStream, Framing, Piece, Pieces, ProducerEndedBadly
 from lifeboat.adapters.tree import OpenFile, Tree, TreeTarget
 from lifeboat.errors import EntryChanged, EntryMissing, LifeboatError, SourceDenied, SourceError
+from lifeboat.model.listing import unpacked_lines
 from lifeboat.model.names import name_text
 from lifeboat.model.tree import Entry
 
@@ -36,12 +39,12 @@ def pack_files(job: dict[str, Any], _: list[str]) -> Pieces:
     ``ProducerEndedBadly`` when the tree itself fails.
     """
     target: TreeTarget = pickle.loads(base64.b64decode(job["tree"]))  # noqa: S301 - written by our own parent process
-    entries = [Entry.from_json(told) for told in job["entries"]]
+    lines = unpacked_lines(base64.b64decode(job["entries"]))
     try:
         with target.connect() as tree:
             packer = _Packer(tree, watched=job["watched"])
-            for entry in entries:
-                yield from packer.file(entry)
+            for line in lines:
+                yield from packer.file(Entry.from_json(orjson.loads(line)))
     except LifeboatError as error:
         raise ProducerEndedBadly(f"{job['label']} failed: {error.message}") from None
     yield Framing(_END)
@@ -65,7 +68,7 @@ class _Packer:
                 yield from (self._small if entry.size <= SMALL else self._large)(entry, file, again)
 
     def _small(self, entry: Entry, file: OpenFile, again: bool) -> Iterator[Piece]:
-        data = self._up_to(SMALL + 1, file)
+        data = self._up_to(entry.size, file)
         now = self._afterwards(entry)
         if again and now is not None and now != entry:
             yield from self.file(now, again=False)

@@ -21,7 +21,7 @@ from lifeboat.adapters.children import Crew
 from lifeboat.adapters.spool import Spool
 from lifeboat.adapters.tree import TreeTarget
 from lifeboat.errors import LifeboatError, ProducerFailed, SealingFailed, SpoolFull
-from lifeboat.model.tree import Entry
+from lifeboat.model.listing import Listing
 
 ZSTD_LEVEL = 1
 WINDOW_LOG_OF_ROWS = 18
@@ -93,7 +93,7 @@ class Pack:
 
     label: str
     tree: TreeTarget
-    entries: tuple[Entry, ...] = field(repr=False)
+    entries: Listing = field(repr=False)
     watched: bool
 
     def as_job(self) -> dict[str, Any]:
@@ -101,7 +101,8 @@ class Pack:
             "kind": "pack",
             "label": self.label,
             "tree": base64.b64encode(pickle.dumps(self.tree)).decode(),
-            "entries": [entry.to_json() for entry in self.entries],
+            # The compressed lines they are kept as: of ten thousand JSON values both sides would feel the cost.
+            "entries": base64.b64encode(self.entries.packed).decode(),
             "watched": self.watched,
         }
 

@@ -83,6 +83,11 @@ class Listing:
         self.counts[entry.kind] += 1
         return orjson.dumps(entry.to_json()).decode()
 
+    @property
+    def packed(self) -> bytes:
+        """One line of JSON for each entry, as ``unpacked_lines`` takes them."""
+        return self._lines.packed
+
     def __len__(self) -> int:
         return self._lines.count
 

@@ -67,7 +67,7 @@ class FrozenTree:
         return Pack(
             label=f"pack {len(self.packs[part.number]):,} files",
             tree=self.target,
-            entries=tuple(self.packs[part.number]),
+            entries=self.packs[part.number],
             watched=self.consistency != "snapshot",
         )
 
