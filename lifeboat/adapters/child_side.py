@@ -9,6 +9,8 @@ import signal
 import threading
 from typing import Any
 
+import orjson
+
 _STANDARD_INPUT, _STANDARD_OUTPUT = 0, 1
 GO = {"go": True}
 """The line that grants a sealing child ``spool.GRANT`` more bytes."""
@@ -52,6 +54,21 @@ class Lifeline:
 
 def tell(event: str, **fields: Any) -> None:  # noqa: ANN401 - any JSON value
     """Send one event to the run."""
-    data = json.dumps({"event": event, **fields}).encode() + b"\n"
+    data = _encoded({"event": event, **fields}) + b"\n"
     while data:
         data = data[os.write(_STANDARD_OUTPUT, data) :]
+
+
+def _encoded(message: dict[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(message)
+    except TypeError:  # a name that is no UTF-8, which only the slow one can write
+        return json.dumps(message).encode()
+
+
+def decoded(line: bytes) -> Any:  # noqa: ANN401 - any JSON value
+    """What one line says. A part of ten thousand files is told in one."""
+    try:
+        return orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return json.loads(line)

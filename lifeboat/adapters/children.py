@@ -23,6 +23,7 @@ from types import TracebackType
 from typing import Any
 
 from lifeboat import clock
+from lifeboat.adapters.child_side import decoded
 from lifeboat.adapters.memory import return_large_blocks
 from lifeboat.errors import Cancelled, LifeboatError, TimeLimitExceeded
 
@@ -163,7 +164,7 @@ class Child:
                 if not block:
                     break
                 *lines, buffer = (buffer + block).split(b"\n")
-                for event in map(json.loads, lines):
+                for event in map(decoded, lines):
                     self._job_done = event["event"] == "done"
                     yield event
                     if event["event"] in ("done", "failed"):

@@ -104,6 +104,12 @@ def test_job_arrives_whole_and_comes_back(crew: Crew) -> None:
     assert events_of(hire(crew, "echo", **job)) == [{"event": "echo", "job": job}]
 
 
+def test_name_that_is_no_utf_8_goes_there_and_comes_back(crew: Crew) -> None:
+    job: dict[str, Any] = {"name": os.fsdecode(b"caf\xe9"), "é": [1, None]}
+
+    assert events_of(hire(crew, "echo", **job)) == [{"event": "echo", "job": job}]
+
+
 def test_events_arrive_in_order_and_none_is_lost(crew: Crew) -> None:
     numbers = [event["number"] for event in events_of(hire(crew, "many"))]
 
