@@ -154,6 +154,9 @@ class _Work:
             self._load(post_data)
             self.building.set_loaded()
             post_data = PostData((), last=post_data.last)
+        self._make_last(post_data)
+
+    def _make_last(self, post_data: PostData) -> None:
         self._make("last", post_data.all_in_order, jobs=self.jobs)
 
     def _load(self, post_data: PostData) -> None:

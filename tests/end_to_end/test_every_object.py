@@ -12,6 +12,8 @@ from support.postgres import MAJORS, dump_text
 from support.servers import FixedPassword
 
 from lifeboat.adapters.postgres import PostgresServer
+from lifeboat.errors import RestoreFailed
+from lifeboat.stages.incomplete_database import IncompleteDatabase
 
 pytestmark = pytest.mark.postgres
 
@@ -96,8 +98,15 @@ def test_foreign_keys_between_tables_of_several_parts_come_back(
     ship = make_ship(server, tmp_path, "circle")
     published = ship.backup()
 
+    def dies(_: IncompleteDatabase) -> None:
+        raise RestoreFailed("died when all rows and keys were in")
+
+    with monkeypatch.context() as patched, pytest.raises(RestoreFailed):
+        patched.setattr(IncompleteDatabase, "set_loaded", dies)
+        ship.restore(databases=["circle"])
     (restored,) = ship.restore(databases=["circle"])
 
+    assert restored.resumed >= 4, "no table is loaded over a foreign key"
     assert len(published.manifest.parts) >= 4 + 3, "each table is a part of its own"
     assert dump_text(server, restored.target, NEWEST) == dump_text(server, "circle", NEWEST)
 
