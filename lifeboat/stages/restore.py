@@ -162,15 +162,16 @@ class _Work:
     def _load(self, post_data: PostData) -> None:
         """The parts that are not in yet, ``jobs`` at once."""
         index, ties = self.plan.index, _Ties(post_data.after_parts)
-        sizes = {number: index.part(number).plain_bytes for number in self.wanted.parts}
-        todo: list[Callable[[], None]] = [
-            partial(self._load_part, index.part(number), post_data, ties)
-            for number in in_loading_order(sizes, post_data.after_parts)
-        ]
+        work: dict[int, Callable[[], None]] = {
+            number: partial(self._load_part, index.part(number), post_data, ties)
+            for number in self.wanted.parts
+        }
         if not self.wanted.partial and REST not in self.building.steps:
-            todo.append(self._load_rest)
+            work[self.wanted.source.rest_part] = self._load_rest
+        sizes = {number: index.part(number).plain_bytes for number in work}
+        order = in_loading_order(sizes, post_data.after_parts)
         with ThreadPoolExecutor(max_workers=self.jobs) as pool:
-            futures: list[Future[None]] = [pool.submit(work) for work in todo]
+            futures: list[Future[None]] = [pool.submit(work[number]) for number in order]
             try:
                 for future in futures:
                     future.result()

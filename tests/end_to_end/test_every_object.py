@@ -9,6 +9,7 @@ from support.every_object import of, properties, roles, three_databases
 from support.folders import let_through
 from support.harbour import NEWEST, Harbour, make_ship, run
 from support.postgres import MAJORS, dump_text
+from support.sailing import Ship
 from support.servers import FixedPassword
 
 from lifeboat.adapters.postgres import PostgresServer
@@ -98,7 +99,11 @@ def test_foreign_keys_between_tables_of_several_parts_come_back(
     ship = make_ship(server, tmp_path, "circle")
     published = ship.backup()
 
-    def dies(_: IncompleteDatabase) -> None:
+    keys: list[object] = []
+
+    def dies(building: IncompleteDatabase) -> None:
+        with server.connect(building.name) as session:
+            keys.extend(session.execute("SELECT conname FROM pg_constraint WHERE contype = 'f'").fetchall())
         raise RestoreFailed("died when all rows and keys were in")
 
     with monkeypatch.context() as patched, pytest.raises(RestoreFailed):
@@ -106,9 +111,21 @@ def test_foreign_keys_between_tables_of_several_parts_come_back(
         ship.restore(databases=["circle"])
     (restored,) = ship.restore(databases=["circle"])
 
+    assert len(keys) == 6, "none of them waited for the end"
     assert restored.resumed >= 4, "no table is loaded over a foreign key"
     assert len(published.manifest.parts) >= 4 + 3, "each table is a part of its own"
     assert dump_text(server, restored.target, NEWEST) == dump_text(server, "circle", NEWEST)
+
+
+def test_large_objects_are_loaded_when_their_size_says_so(ship: Ship) -> None:
+    run(ship.server, "shop", "SELECT lo_from_bytea(0, convert_to(repeat('sea water ', 300000), 'UTF8'))")
+    ship.backup()
+    fetched: list[str] = []
+
+    ship.restore(databases=["shop"], fetched=fetched, jobs=1)
+
+    kinds = {part.name: part.kind for part in ship.open().parts}
+    assert [kinds[name] for name in fetched] == ["schema", "rest", "tables"]
 
 
 @pytest.mark.skipif(18 not in MAJORS, reason="only PostgreSQL 18 takes extensions from any folder")
