@@ -75,7 +75,7 @@ class _Packer:
             return
         self._refuse_short(entry, len(data))
         short = len(data) < entry.size
-        data = data[: entry.size].ljust(entry.size, b"\0")
+        data = data.ljust(entry.size, b"\0")
         yield Framing(tar_header(entry, entry.size))
         if data:
             yield data

@@ -8,7 +8,7 @@ from typing import Literal
 
 from lifeboat.errors import RestoreRefused
 from lifeboat.model.manifest import Value
-from lifeboat.model.outcome import human_bytes
+from lifeboat.model.outcome import counted, human_bytes
 from lifeboat.model.runbook_text import cell, code
 
 
@@ -76,11 +76,10 @@ def plan_markdown(
 ) -> str:
     """The plan as a page of the UI. ``estimate`` is how long it will take: the whole, then each source."""
     total = human_bytes(sum(each.fetch_bytes for each in planned))
-    count = "1 object" if len(planned) == 1 else f"{len(planned)} objects"
     into = "" if target_environment == environment else f" **into {target_environment}**"
     lines = [
         f"# Restore of {environment}{into}",
-        f"{count}, {total} to fetch. {cell(estimate[0])}",
+        f"{counted(len(planned), 'object')}, {total} to fetch. {cell(estimate[0])}",
         "",
         "| from | data of (UTC) | what | holds | to fetch | would become |",
         "|---|---|---|---|--:|---|",
