@@ -8,6 +8,7 @@ from lifeboat.errors import LifeboatError, SourcesFailed
 from lifeboat.model.index import IndexFinding
 from lifeboat.model.manifest import Manifest
 from lifeboat.model.outcome import SourceOutcome, human_bytes
+from lifeboat.model.tree import EntryKind
 from lifeboat.stages.plan import PlannedSource
 from lifeboat.stages.prune import PruneReport
 from lifeboat.stages.publish import Published
@@ -98,7 +99,7 @@ def part_rows(frozen: FrozenTree, checked: Sequence[CheckedBatch]) -> list[dict[
         rows.append(
             {
                 "part": f"{len(referenced)} of older backups",
-                "files": f"{len(frozen.listing) - sum(map(len, frozen.packs.values())):,}",
+                "files": f"{frozen.counts[EntryKind.FILE] - sum(map(len, frozen.packs.values())):,}",
                 "size": human_bytes(sum(part.plain_bytes for part in referenced)),
                 "sealed": human_bytes(sum(part.size for part in referenced)),
                 "seconds": "0.0",

@@ -11,13 +11,19 @@ import base64
 import pickle
 import tarfile
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
-
-from lifeboat.adapters.producers import Discard, EndOfStream, Framing, Piece, Pieces, ProducerEndedBadly
+from lifeboat.adapters.producers import (
+    Discard,
+    EndOfFile,
+    Framing,
+    NoFile,
+    Piece,
+    Pieces,
+    ProducerEndedBadly,
+    WholeFile,
+)
 from lifeboat.adapters.tree import OpenFile, Tree, TreeTarget
 from lifeboat.errors import EntryChanged, EntryMissing, LifeboatError, SourceDenied, SourceError
 from lifeboat.model.listing import unpacked_lines
@@ -30,21 +36,21 @@ CHUNK = 2**20
 BLOCK = 512
 _PLAIN_SIZE = 8 * 2**30
 _END = bytes(2 * BLOCK)
+_REST = (b"0" + bytes(100) + b"ustar\x0000").ljust(BLOCK - 156, b"\0")
+"""Of a plain header, what comes after the checksum: a regular file, in the format of POSIX."""
+_SUM_OF_THE_REST = sum(_REST) + 8 * ord(" ")
+"""With the checksum's own field, which counts as blanks."""
 
 
 def pack_files(job: dict[str, Any], _: list[str]) -> Pieces:
-    """Every entry of the job as one ended stream, whatever became of it: ``facts["state"]`` tells.
-
-    ``""`` read whole; ``changed`` while it was read, twice; ``vanished`` or ``denied``, with an empty stream. Raises
-    ``ProducerEndedBadly`` when the tree itself fails.
-    """
+    """Every entry of the job as one file or as ``NoFile``. Raises ``ProducerEndedBadly`` when the tree itself fails."""
     target: TreeTarget = pickle.loads(base64.b64decode(job["tree"]))  # noqa: S301 - written by our own parent process
     lines = unpacked_lines(base64.b64decode(job["entries"]))
     try:
         with target.connect() as tree:
             packer = _Packer(tree, watched=job["watched"])
             for line in lines:
-                yield from packer.file(Entry.from_json(orjson.loads(line)))
+                yield from packer.file(Entry.from_line(line), line)
     except LifeboatError as error:
         raise ProducerEndedBadly(f"{job['label']} failed: {error.message}") from None
     yield Framing(_END)
@@ -55,34 +61,37 @@ class _Packer:
     tree: Tree
     watched: bool
 
-    def file(self, entry: Entry, *, again: bool = True) -> Iterator[Piece]:
-        """One entry, and once more when it changed meanwhile and ``again`` is allowed."""
+    def file(self, entry: Entry, line: str, *, again: bool = True) -> Iterator[Piece]:
+        """One entry, and once more when it changed meanwhile and ``again`` is allowed. ``line`` is the entry's."""
         try:
             file = self.tree.open(entry)
         except (EntryMissing, EntryChanged):  # gone, or something else has its name
-            yield EndOfStream(facts={"state": "vanished"})
+            yield NoFile(name_text(entry.path), "vanished")
         except SourceDenied as error:
-            yield EndOfStream(facts={"state": "denied", "why": error.message})
+            yield NoFile(name_text(entry.path), "denied", error.message)
         else:
-            with closing(file):
-                yield from (self._small if entry.size <= SMALL else self._large)(entry, file, again)
+            try:
+                yield from (self._small if entry.size <= SMALL else self._large)(entry, line, file, again)
+            finally:
+                file.close()
 
-    def _small(self, entry: Entry, file: OpenFile, again: bool) -> Iterator[Piece]:
+    def _small(self, entry: Entry, line: str, file: OpenFile, again: bool) -> Iterator[Piece]:
         data = self._up_to(entry.size, file)
         now = self._afterwards(entry)
         if again and now is not None and now != entry:
-            yield from self.file(now, again=False)
+            yield from self.file(now, now.to_line(), again=False)
             return
         self._refuse_short(entry, len(data))
-        short = len(data) < entry.size
-        data = data.ljust(entry.size, b"\0")
-        yield Framing(tar_header(entry, entry.size))
-        if data:
-            yield data
-        yield self._end(entry, now, short=short)
-        yield Framing(bytes(-entry.size % BLOCK))
+        yield WholeFile(
+            before=tar_header(entry, entry.size),
+            content=data.ljust(entry.size, b"\0"),
+            after=bytes(-entry.size % BLOCK),
+            line=line,
+            # One that was filled up is never whole, also when it looks by now as it did before.
+            changed=now != entry or len(data) < entry.size,
+        )
 
-    def _large(self, entry: Entry, file: OpenFile, again: bool) -> Iterator[Piece]:
+    def _large(self, entry: Entry, line: str, file: OpenFile, again: bool) -> Iterator[Piece]:
         yield Framing(tar_header(entry, entry.size))
         left = entry.size
         while left and (chunk := self._read(file, min(CHUNK, left))):
@@ -99,9 +108,9 @@ class _Packer:
             # Once more, as a second member: where tar unpacks, the later replaces the earlier.
             yield Discard()
             yield Framing(bytes(-entry.size % BLOCK))
-            yield from self.file(now, again=False)
+            yield from self.file(now, now.to_line(), again=False)
             return
-        yield self._end(entry, now, short=short)
+        yield EndOfFile(line, changed=now != entry or short)
         yield Framing(bytes(-entry.size % BLOCK))
 
     def _read(self, file: OpenFile, size: int) -> bytes:
@@ -114,18 +123,16 @@ class _Packer:
             return b""
 
     def _up_to(self, size: int, file: OpenFile) -> bytes:
-        gathered = bytearray()
+        data = self._read(file, size)
+        if len(data) in (0, size):
+            return data
+        gathered = bytearray(data)
         while len(gathered) < size and (chunk := self._read(file, min(size - len(gathered), CHUNK))):
             gathered += chunk
         return bytes(gathered)
 
     def _afterwards(self, entry: Entry) -> Entry | None:
         return self.tree.look_again(entry.path) if self.watched else entry
-
-    def _end(self, entry: Entry, now: Entry | None, *, short: bool) -> EndOfStream:
-        # One that was filled up is never whole, also when it looks by now as it did before.
-        state = "" if now == entry and not short else "changed"
-        return EndOfStream(facts={"state": state, "entry": entry.to_json()})
 
     def _refuse_short(self, entry: Entry, length: int) -> None:
         if not self.watched and length < entry.size:
@@ -151,16 +158,9 @@ def tar_header(entry: Entry, size: int) -> bytes:
 def _ustar(name: bytes, entry: Entry, size: int) -> bytes:
     # tarfile takes a dozen times as long, which a tree of many small files feels.
     mode, uid, gid = _ownership(entry)
-    head = b"%b%07o\0%07o\0%07o\0%011o\0%011o\0        0" % (
-        name.ljust(100, b"\0"),
-        mode,
-        uid,
-        gid,
-        size,
-        entry.mtime_ns // 10**9,
-    )
-    block = (head + bytes(100) + b"ustar\x0000").ljust(BLOCK, b"\0")
-    return block[:148] + b"%06o\0 " % sum(block) + block[156:]
+    facts = b"%07o\0%07o\0%07o\0%011o\0%011o\0" % (mode, uid, gid, size, entry.mtime_ns // 10**9)
+    checksum = sum(name) + sum(facts) + _SUM_OF_THE_REST
+    return b"%b%b%06o\0 %b" % (name.ljust(100, b"\0"), facts, checksum, _REST)
 
 
 def _ownership(entry: Entry) -> tuple[int, int, int]:

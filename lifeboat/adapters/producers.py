@@ -12,7 +12,7 @@ import subprocess
 import threading
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from lifeboat import clock
 
@@ -36,10 +36,42 @@ class Framing:
 
 @dataclass(frozen=True)
 class EndOfStream:
-    """``rows`` is how many the server says it sent; 0 for an opaque stream. ``facts`` is what else is to be told."""
+    """``rows`` is how many the server says it sent; 0 for an opaque stream."""
 
     rows: int = 0
-    facts: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class EndOfFile:
+    """What came since the last end is the content of the file whose entry has this ``line``.
+
+    ``changed``: while it was read, twice (F46).
+    """
+
+    line: str
+    changed: bool
+
+
+class WholeFile(NamedTuple):
+    """A small file in one piece, with the framing before and after it. The rest as in ``EndOfFile``."""
+
+    before: bytes
+    content: bytes
+    after: bytes
+    line: str
+    changed: bool
+
+
+@dataclass(frozen=True)
+class NoFile:
+    """A file that was listed and is in no part; ``state`` is ``vanished``, or ``denied`` with the reason.
+
+    ``path`` as ``name_text`` spells it.
+    """
+
+    path: str
+    state: str
+    why: str = ""
 
 
 @dataclass(frozen=True)
@@ -47,7 +79,7 @@ class Discard:
     """What came since the last end is no stream after all: its bytes stay, and nothing will point to them."""
 
 
-Piece = bytes | bytearray | memoryview | Framing | EndOfStream | Discard
+Piece = bytes | bytearray | memoryview | Framing | EndOfStream | EndOfFile | WholeFile | NoFile | Discard
 Pieces = Generator[Piece, None, None]
 
 

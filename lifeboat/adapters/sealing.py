@@ -13,7 +13,7 @@ import pickle
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from lifeboat import clock
 from lifeboat.adapters.child_side import GO
@@ -21,7 +21,7 @@ from lifeboat.adapters.children import Crew
 from lifeboat.adapters.spool import Spool
 from lifeboat.adapters.tree import TreeTarget
 from lifeboat.errors import LifeboatError, ProducerFailed, SealingFailed, SpoolFull
-from lifeboat.model.listing import Listing
+from lifeboat.model.listing import PackedLines
 
 ZSTD_LEVEL = 1
 WINDOW_LOG_OF_ROWS = 18
@@ -86,14 +86,15 @@ class Copies:
 
 @dataclass(frozen=True)
 class Pack:
-    """Files of a tree, one tar member and one stream each, in this order.
+    """Files of a tree, one tar member each, in this order, that become part number ``part``.
 
     ``watched``: the tree lives while it is read, so each file is looked at again afterwards (F46).
     """
 
     label: str
     tree: TreeTarget
-    entries: Listing = field(repr=False)
+    part: int
+    entries: PackedLines = field(repr=False)
     watched: bool
 
     def as_job(self) -> dict[str, Any]:
@@ -102,6 +103,7 @@ class Pack:
             "label": self.label,
             "tree": base64.b64encode(pickle.dumps(self.tree)).decode(),
             # The compressed lines they are kept as: of ten thousand JSON values both sides would feel the cost.
+            "part": self.part,
             "entries": base64.b64encode(self.entries.packed).decode(),
             "watched": self.watched,
         }
@@ -112,24 +114,45 @@ Producer = Program | Copies | Pack
 
 @dataclass(frozen=True)
 class Segment:
-    """One table, one file, or one opaque stream, inside a part's plaintext. Offsets and lengths in bytes."""
+    """One table or one opaque stream, inside a part's plaintext. Offsets and lengths in bytes."""
 
     offset: int
     length: int
     rows: int
     sha256: str
-    facts: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Unusual:
+    """A file that is not in the part as it was listed: ``changed`` while it was read, twice, and in it; ``vanished``
+    or ``denied``, and not in it. ``path`` as ``name_text`` spells it."""
+
+    path: str
+    state: Literal["changed", "vanished", "denied"]
+    why: str
+
+
+@dataclass(frozen=True)
+class SealedFiles:
+    """``lines`` of the index, one for each file in the part."""
+
+    lines: PackedLines = field(repr=False)
+    unusual: tuple[Unusual, ...]
 
 
 @dataclass(frozen=True)
 class SealedPart:
-    """A complete age file in the spool. ``sha256`` is of the sealed bytes."""
+    """A complete age file in the spool. ``sha256`` is of the sealed bytes.
+
+    What it holds is told by ``segments``, or by ``files`` if a ``Pack`` filled it.
+    """
 
     path: Path
     size: int
     sha256: str
     plain_bytes: int
     segments: tuple[Segment, ...]
+    files: SealedFiles | None = None
     complaints: tuple[str, ...] = ()
     seconds: float = 0.0
 
@@ -188,8 +211,18 @@ def seal(
         sha256=result["sha256"],
         plain_bytes=result["plain_bytes"],
         segments=tuple(Segment(**segment) for segment in result["segments"]),
+        files=_sealed_files(result["files"]),
         complaints=tuple(result["complaints"]),
         seconds=watch.seconds(),
+    )
+
+
+def _sealed_files(told: dict[str, Any] | None) -> SealedFiles | None:
+    if told is None:
+        return None
+    return SealedFiles(
+        lines=PackedLines(base64.b64decode(told["lines"]), told["count"]),
+        unusual=tuple(Unusual(*each) for each in told["unusual"]),
     )
 
 

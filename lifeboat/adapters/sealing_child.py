@@ -22,52 +22,21 @@ from lifeboat.adapters.memory import keep_freed_memory
 from lifeboat.adapters.packing import pack_files
 from lifeboat.adapters.producers import (
     Discard,
+    EndOfFile,
     EndOfStream,
     Framing,
+    NoFile,
     Piece,
     Pieces,
     ProducerEndedBadly,
+    WholeFile,
     run_program,
 )
+from lifeboat.adapters.segments import Segments
 from lifeboat.model.sealed import age_length, parse_age_header
 
 GRANT = 8 * 2**20
 """Sealed bytes written between two permissions of the spool; must equal ``spool.GRANT``."""
-
-
-class Segments:
-    """A plaintext stream's tables: offset, length, rows, SHA-256 of each; ``pending`` bytes are of none yet."""
-
-    def __init__(self) -> None:
-        self.done: list[dict[str, Any]] = []
-        self.total = 0
-        self._begin()
-
-    def _begin(self) -> None:
-        self._digest, self.pending, self._offset = hashlib.sha256(), 0, self.total
-
-    def add(self, data: bytes | bytearray | memoryview) -> None:
-        self._digest.update(data)
-        self.pending += len(data)
-        self.total += len(data)
-
-    def skip(self, data: bytes) -> None:
-        """Bytes between two streams."""
-        self.total += len(data)
-        self._offset = self.total
-
-    def discard(self) -> None:
-        self._begin()
-
-    def end(self, rows: int, facts: dict[str, Any] | None) -> None:
-        told = {
-            "offset": self._offset,
-            "length": self.pending,
-            "rows": rows,
-            "sha256": self._digest.hexdigest(),
-        }
-        self.done.append(told | {"facts": facts} if facts else told)
-        self._begin()
 
 
 class Producers:
@@ -79,7 +48,7 @@ class Producers:
             level, window_log=window_log, write_checksum=True
         )
         self._zstd = zstandard.ZstdCompressor(compression_params=settings).compressobj()
-        self.segments = Segments()
+        self.segments = Segments(next((job["part"] for job in jobs if job["kind"] == "pack"), None))
         self.complaints: list[str] = []
         self.error: Exception | None = None
         self.finished = False
@@ -121,7 +90,13 @@ class Producers:
         """The bytes of a piece, after its stream's books were kept."""
         match piece:
             case EndOfStream():
-                self.segments.end(piece.rows, piece.facts)
+                self.segments.end(piece.rows)
+            case WholeFile():
+                return self.segments.whole_file(piece)
+            case EndOfFile():
+                self.segments.end_file(piece)
+            case NoFile():
+                self.segments.no_file(piece)
             case Discard():
                 self.segments.discard()
             case Framing():
@@ -227,7 +202,8 @@ def seal(job: dict[str, Any], lifeline: Lifeline) -> dict[str, Any]:
         "size": output.size,
         "sha256": digest,
         "plain_bytes": producers.segments.total,
-        "segments": producers.segments.done,
+        "segments": producers.segments.streams,
+        "files": producers.segments.files(),
         "complaints": [text for text in producers.complaints if text],
     }
 

@@ -90,17 +90,13 @@ class LocalTree:
 
     def look_again(self, path: bytes) -> Entry | None:
         folder, _, name = path.rpartition(b"/")
-        parent = -1
         try:
-            parent = opened_folder(self._top, folder)
+            parent = self._opened(folder)
             return described(path, name, parent, os.stat(name, dir_fd=parent, follow_symlinks=False))
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
             raise explained(error, self._label, path) from error
-        finally:
-            if parent >= 0:
-                os.close(parent)
 
     def close(self) -> None:
         self._forget_parent()

@@ -9,7 +9,6 @@ import io
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-import orjson
 import zstandard
 
 from lifeboat.model.tree import Entry, EntryKind
@@ -20,8 +19,8 @@ _BLOCK = 2**16
 class LinePacker:
     """Takes lines one by one; ``packed`` ends it."""
 
-    def __init__(self) -> None:
-        self._compressor = zstandard.ZstdCompressor(level=1).compressobj()
+    def __init__(self, level: int = 1) -> None:
+        self._compressor = zstandard.ZstdCompressor(level=level, write_checksum=True).compressobj()
         self._packed = io.BytesIO()
         self._gathered: list[str] = []
         self._held = self.count = 0
@@ -53,8 +52,8 @@ class PackedLines:
         self.count = count
 
     @classmethod
-    def of(cls, lines: Iterable[str]) -> PackedLines:
-        packer = LinePacker()
+    def of(cls, lines: Iterable[str], level: int = 1) -> PackedLines:
+        packer = LinePacker(level)
         for line in lines:
             packer.add(line)
         return packer.packed()
@@ -71,25 +70,17 @@ def unpacked_lines(packed: bytes) -> Iterator[str]:
 
 
 class Listing:
-    """Entries in walk order; ``size`` is the sum of their bytes, ``counts`` how many there are of each kind."""
+    """What a walk gave: ``lines`` are its entries in walk order.
+
+    ``size`` is the sum of their bytes, ``counts`` how many there are of each kind.
+    """
 
     def __init__(self, entries: Iterable[Entry]) -> None:
         self.size = 0
         self.counts: Counter[EntryKind] = Counter()
-        self._lines = PackedLines.of(self._line(entry) for entry in entries)
+        self.lines = PackedLines.of(self._line(entry) for entry in entries)
 
     def _line(self, entry: Entry) -> str:
         self.size += entry.size
         self.counts[entry.kind] += 1
-        return orjson.dumps(entry.to_json()).decode()
-
-    @property
-    def packed(self) -> bytes:
-        """One line of JSON for each entry, as ``unpacked_lines`` takes them."""
-        return self._lines.packed
-
-    def __len__(self) -> int:
-        return self._lines.count
-
-    def __iter__(self) -> Iterator[Entry]:
-        return (Entry.from_json(orjson.loads(line)) for line in self._lines)
+        return entry.to_line()

@@ -2,18 +2,23 @@
 
 A file whose size, mtime, mode and etag are as they were is *carried*: the new backup names the part that holds it. A
 part that has become too empty is left behind, and what still lives in it travels again; so a change touches few parts,
-and no part is kept for ever for one last file. Pure; entries and members come sorted in ``walk_order``.
+and no part is kept for ever for one last file. Pure; the lines of entries
+and members come sorted in ``walk_order``.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from lifeboat.model.listing import Listing
-from lifeboat.model.tree import Entry, EntryKind, Member, walk_order
+import orjson
+
+from lifeboat.model.listing import LinePacker, PackedLines
+from lifeboat.model.names import name_bytes
+from lifeboat.model.tree import EntryKind, Told, is_same_file, walk_order
 
 PART = 256 * 2**20
 """Plain bytes after which a new part begins. A larger file is a part of its own."""
@@ -27,48 +32,64 @@ SETTLED_AFTER = dt.timedelta(seconds=2)
 within the same tick of its file system's clock (FAT: 2 s, SFTP: 1 s), at the same length, and look as it did."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """An entry of today and, if it may be carried, yesterday's member of the same name."""
+class Pair(NamedTuple):
+    """The line of an entry of today, what it says, and, if it may be carried, what yesterday's line of it says."""
 
-    entry: Entry
-    carried: Member | None
+    line: str
+    told: Told
+    carried: Told | None
 
 
-def pair(today: Iterable[Entry], yesterday: Iterable[Member], *, settled_ns: int) -> Iterator[Pair]:
-    """Walk both side by side. Memory does not grow with either.
+@dataclass(frozen=True)
+class FilePack:
+    """The files of one part: ``lines`` are their entries, ``weight`` the bytes they will take in it."""
 
-    What changed after ``settled_ns`` (since 1970) is never carried: see ``SETTLED_AFTER``.
+    lines: PackedLines
+    weight: int
+
+    def __len__(self) -> int:
+        return self.lines.count
+
+
+def pair(today: Iterable[str], yesterday: Iterable[str], *, settled_ns: int) -> Iterator[Pair]:
+    """Walk the lines of both side by side. Memory does not grow with either.
+
+    Only a file that looks as it did is carried, as far as the source can tell without reading it. What changed after
+    ``settled_ns`` (since 1970) never is, see ``SETTLED_AFTER``, nor what changed while yesterday's backup read it.
     """
     members = iter(yesterday)
     member = next(members, None)
-    for entry in today:
-        place = walk_order(entry.path)
-        while member is not None and walk_order(member.entry.path) < place:
-            member = next(members, None)
-        carried = member is not None and unchanged(entry, member) and entry.mtime_ns < settled_ns
-        yield Pair(entry, member if carried else None)
+    for line in today:
+        if member is None or not is_same_file(line, member):
+            told: Told = orjson.loads(line)
+            place = _place(told)
+            while member is not None and _place(orjson.loads(member)) < place:
+                member = next(members, None)
+            if member is None or not is_same_file(line, member):
+                yield Pair(line, told, None)
+                continue
+        told = orjson.loads(member)
+        may_be_carried = told["mtime_ns"] < settled_ns and not told.get("state")
+        yield Pair(line, told, told if may_be_carried else None)
+        member = next(members, None)
 
 
-def unchanged(entry: Entry, member: Member) -> bool:
-    """Whether yesterday's bytes are today's, as far as the source can tell without reading them."""
-    if entry.kind is not EntryKind.FILE or not member.part or member.state:
-        return False
-    return entry == member.entry
+def _place(told: Told) -> bytes:
+    return walk_order(name_bytes(told["path"]))
 
 
-def sift(pairs: Iterable[Pair]) -> tuple[Counter[int], Listing]:
-    """Bytes that are still wanted, by the number of the part that holds them; and the files that no part holds."""
-    living: Counter[int] = Counter()
+def travelling(
+    pairs: Iterable[Pair], living: Counter[int], given_up: Set[int] = frozenset()
+) -> Iterator[Pair]:
+    """The files that no part holds but those ``given_up``, in walk order.
 
-    def new_files() -> Iterator[Entry]:
-        for each in pairs:
-            if each.carried is not None:
-                living[each.carried.part] += weight(each.carried.length)
-            elif each.entry.kind is EntryKind.FILE:
-                yield each.entry
-
-    return living, Listing(new_files())
+    ``living`` is told of the others: bytes that are still wanted, by the number of the part that holds them.
+    """
+    for each in pairs:
+        if each.carried is not None and each.carried["part"] not in given_up:
+            living[each.carried["part"]] += weight(each.carried["length"])
+        elif each.told["kind"] == EntryKind.FILE:
+            yield each
 
 
 def kept_parts(alive: Mapping[int, int], plain_bytes: Mapping[int, int]) -> frozenset[int]:
@@ -83,25 +104,18 @@ def weight(length: int) -> int:
     return BLOCK + -(-length // BLOCK) * BLOCK
 
 
-def travelling(pairs: Iterable[Pair], kept: frozenset[int]) -> Iterator[Entry]:
-    """Files that must be packed, in walk order."""
-    for each in pairs:
-        if each.entry.kind is EntryKind.FILE and (each.carried is None or each.carried.part not in kept):
-            yield each.entry
-
-
 def cut_parts(
-    entries: Iterable[Entry], *, size: int = PART, count: int = MEMBERS_PER_PART
-) -> Iterator[tuple[Entry, ...]]:
+    files: Iterable[Pair], *, size: int = PART, count: int = MEMBERS_PER_PART
+) -> Iterator[FilePack]:
     """The files of one part after another: neighbours stay together, so that a directory is in few parts."""
-    gathered: list[Entry] = []
+    packer = LinePacker()
     held = 0
-    for entry in entries:
-        needed = weight(entry.size)
-        if gathered and (held + needed > size or len(gathered) == count):
-            yield tuple(gathered)
-            gathered, held = [], 0
-        gathered.append(entry)
+    for each in files:
+        needed = weight(each.told["size"])
+        if packer.count and (held + needed > size or packer.count == count):
+            yield FilePack(packer.packed(), held)
+            packer, held = LinePacker(), 0
+        packer.add(each.line)
         held += needed
-    if gathered:
-        yield tuple(gathered)
+    if packer.count:
+        yield FilePack(packer.packed(), held)

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Literal
 
-import zstandard
-
 from lifeboat.model.index import IndexFinding, IndexPart
-from lifeboat.model.listing import unpacked_lines
+from lifeboat.model.listing import PackedLines, unpacked_lines
 from lifeboat.model.manifest import FORMAT, Slug, Value
 from lifeboat.model.tree import Member
 
@@ -59,11 +58,6 @@ class TreeIndex:
         return lines
 
 
-def pack_index(header: TreeIndexHeader, members: Iterable[Member]) -> bytes:
-    """The zstd frame of an index."""
-    compressor = zstandard.ZstdCompressor(level=3, write_checksum=True).compressobj()
-    pieces = [compressor.compress(header.model_dump_json().encode() + b"\n")]
-    for member in members:
-        if piece := compressor.compress(member.to_line().encode() + b"\n"):
-            pieces.append(piece)
-    return b"".join([*pieces, compressor.flush()])
+def pack_index(header: TreeIndexHeader, lines: Iterable[str]) -> bytes:
+    """The zstd frame of an index; ``lines`` are the members'."""
+    return PackedLines.of(chain([header.model_dump_json()], lines), level=3).packed

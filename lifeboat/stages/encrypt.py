@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from lifeboat.adapters.sealing import SEALING_CHILD, Producer, SealedPart, seal
+from lifeboat.adapters.sealing import SEALING_CHILD, Producer, SealedPart, Unusual, seal
 from lifeboat.errors import SealingFailed, SourceDenied
 from lifeboat.model.carried import CarriedTables
 from lifeboat.model.index import IndexFinding, Table
 from lifeboat.model.listing import PackedLines
-from lifeboat.model.names import name_text
 from lifeboat.model.parts import Batch, PartKind, PlannedPart
-from lifeboat.model.tree import Entry, Member
 from lifeboat.stages.dump import judge_complaints, producer
 from lifeboat.stages.snapshot import FrozenServer
 from lifeboat.stages.tree import FrozenTree
@@ -157,50 +154,31 @@ def _tables(planned: PlannedPart, sealed: SealedPart, frozen: FrozenServer) -> t
 
 
 def _account_for_files(batch: Batch, parts: tuple[DumpedPart, ...], frozen: FrozenTree) -> SealedBatch:
-    """One line of the index for each file that was read, a finding for each that was not or that changed (F46).
+    """The lines of the index for what was read, a finding for each that was not or that changed (F46).
 
     Raises ``SourceDenied`` for files that could not be read, unless the policy takes them as findings.
     """
     members: dict[int, PackedLines] = {}
     findings: list[IndexFinding] = []
-    slim = []
     for part in parts:
-        pack = frozen.packs[part.planned.number]
-        if len(part.sealed.segments) != len(pack):
-            raise SealingFailed(
-                f"part {part.planned.number} holds {len(part.sealed.segments)} of {len(pack)} files"
-            )
-        found = list(_members(part, findings, pack, frozen))
-        members[part.planned.number] = PackedLines.of(member.to_line() for member in found)
-        # The segments of many small files would fill memory; their lines take a twentieth.
-        slim.append(replace(part, sealed=replace(part.sealed, segments=())))
-    return SealedBatch(batch, tuple(slim), {}, tuple(findings), members)
+        number, files = part.planned.number, part.sealed.files
+        assert files is not None
+        findings += [_finding(unusual, frozen) for unusual in files.unusual]
+        held = files.lines.count + sum(unusual.state != "changed" for unusual in files.unusual)
+        if held != len(frozen.packs[number]):
+            raise SealingFailed(f"part {number} holds {held} of {len(frozen.packs[number])} files")
+        members[number] = files.lines
+    return SealedBatch(batch, parts, {}, tuple(findings), members)
 
 
-def _members(
-    part: DumpedPart, findings: list[IndexFinding], pack: Iterable[Entry], frozen: FrozenTree
-) -> Iterator[Member]:
-    for entry, segment in zip(pack, part.sealed.segments, strict=True):
-        facts = segment.facts or {}
-        state = facts["state"]
-        name = name_text(entry.path)
-        if state == "denied" and not frozen.may_leave_out:
-            raise SourceDenied(
-                f"{name!r} may not be read: {facts['why']}",
-                hint="Give the backup account read rights, or exclude the file in the policy; nothing was committed.",
-            )
-        if state:
-            code, what = _STATES[state]
-            findings.append(IndexFinding(code=code, clause="P7", message=f"{name!r} {what}"))
-        if state not in ("vanished", "denied"):
-            yield Member(
-                Entry.from_json(facts["entry"]),
-                part.planned.number,
-                segment.offset,
-                segment.length,
-                segment.sha256,
-                state,
-            )
+def _finding(unusual: Unusual, frozen: FrozenTree) -> IndexFinding:
+    if unusual.state == "denied" and not frozen.may_leave_out:
+        raise SourceDenied(
+            f"{unusual.path!r} may not be read: {unusual.why}",
+            hint="Give the backup account read rights, or exclude the file in the policy; nothing was committed.",
+        )
+    code, what = _STATES[unusual.state]
+    return IndexFinding(code=code, clause="P7", message=f"{unusual.path!r} {what}")
 
 
 _STATES = {

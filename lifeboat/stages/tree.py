@@ -18,13 +18,12 @@ from lifeboat.model.listing import Listing
 from lifeboat.model.manifest import Consistency
 from lifeboat.model.packing import (
     SETTLED_AFTER,
+    FilePack,
     Pair,
     cut_parts,
     kept_parts,
     pair,
-    sift,
     travelling,
-    weight,
 )
 from lifeboat.model.parts import Lane, PartKind, PlannedPart, plan_lanes
 from lifeboat.model.tree import EntryKind
@@ -46,7 +45,7 @@ class FrozenTree:
     consistency: Consistency
     deadline: clock.Deadline
     listing: Listing = field(repr=False)
-    packs: dict[int, Listing] = field(repr=False)
+    packs: dict[int, FilePack] = field(repr=False)
     yesterday: TreeIndex | None = field(repr=False)
     kept: frozenset[int]
     counts: Counter[EntryKind]
@@ -67,7 +66,8 @@ class FrozenTree:
         return Pack(
             label=f"pack {len(self.packs[part.number]):,} files",
             tree=self.target,
-            entries=self.packs[part.number],
+            part=part.number,
+            entries=self.packs[part.number].lines,
             watched=self.consistency != "snapshot",
         )
 
@@ -109,17 +109,19 @@ def decide(
 ) -> FrozenTree:
     """What is carried and what travels, in which parts. ``yesterday`` is None for a fresh backup."""
     plain = {part.number: part.plain_bytes for part in yesterday.header.parts} if yesterday else {}
-    living, new = sift(_pairs(listing, yesterday))
+    living: Counter[int] = Counter()
+    packs = tuple(cut_parts(travelling(_pairs(listing, yesterday), living)))
     kept = kept_parts(living, plain)
     # Most days no part is given up, and a second walk over both lists is saved.
-    packs = cut_parts(new if kept == living.keys() else travelling(_pairs(listing, yesterday), kept))
+    if given_up := living.keys() - kept:
+        packs = tuple(cut_parts(travelling(_pairs(listing, yesterday), Counter(), given_up)))
     return FrozenTree(
         target=view.frozen.target,
         data_timestamp=view.data_timestamp,
         consistency=consistency,
         deadline=view.deadline,
         listing=listing,
-        packs={number: Listing(pack) for number, pack in enumerate(packs, start=1)},
+        packs=dict(enumerate(packs, start=1)),
         yesterday=yesterday,
         kept=kept,
         counts=listing.counts,
@@ -129,9 +131,9 @@ def decide(
 
 def _pairs(listing: Listing, yesterday: TreeIndex | None) -> Iterator[Pair]:
     if yesterday is None:
-        return pair(listing, (), settled_ns=0)
+        return pair(listing.lines, (), settled_ns=0)
     settled = yesterday.header.data_timestamp - SETTLED_AFTER
-    return pair(listing, yesterday.members(), settled_ns=round(settled.timestamp() * 10**9))
+    return pair(listing.lines, yesterday.lines(), settled_ns=round(settled.timestamp() * 10**9))
 
 
 def _findings(counts: Counter[EntryKind]) -> tuple[IndexFinding, ...]:
@@ -145,8 +147,7 @@ def _findings(counts: Counter[EntryKind]) -> tuple[IndexFinding, ...]:
 def lanes_of_tree(voyage: TreeVoyage, frozen: FrozenTree) -> list[Lane]:
     """The parts that travel, shared out over lanes; no lane at all when nothing changed."""
     parts = [
-        PlannedPart(number, PartKind.FILES, "", (), sum(weight(entry.size) for entry in pack))
-        for number, pack in frozen.packs.items()
+        PlannedPart(number, PartKind.FILES, "", (), pack.weight) for number, pack in frozen.packs.items()
     ]
     if not parts:
         return []

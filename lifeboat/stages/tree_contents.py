@@ -8,7 +8,7 @@ from lifeboat.errors import SealingFailed
 from lifeboat.model.index import IndexPart
 from lifeboat.model.manifest import StoredObject, Totals
 from lifeboat.model.policy_sources import SuspectRules
-from lifeboat.model.tree import EntryKind, Member, walk_order
+from lifeboat.model.tree import EntryKind, member_line, path_in
 from lifeboat.model.tree_index import TreeIndexHeader, pack_index
 from lifeboat.stages.contents import Contents
 from lifeboat.stages.encrypt import FILE_UNREADABLE, FILE_VANISHED
@@ -84,25 +84,26 @@ def _own_parts(batches: Sequence[CheckedBatch]) -> tuple[IndexPart, ...]:
 
 def _members(
     frozen: FrozenTree, batches: Sequence[CheckedBatch], renumbered: dict[int, int], gone: int
-) -> Iterator[Member]:
-    """Every member of the backup in walk order; parts were cut in that order, so their lines come in it, too."""
+) -> Iterator[str]:
+    """The line of every member in walk order; parts were cut in that order, so their lines come in it, too."""
     lines = {number: part for batch in batches for number, part in batch.sealed.members.items()}
-    packed = (Member.from_line(line) for number in sorted(lines) for line in lines[number])
+    packed = (line for number in sorted(lines) for line in lines[number])
     next_packed = next(packed, None)
     missing = 0
     for each in frozen.pairs():
-        entry, carried = each.entry, each.carried
-        if entry.kind is EntryKind.SPECIAL:
+        kind, carried = each.told["kind"], each.carried
+        if kind == EntryKind.SPECIAL:
             continue
-        if entry.kind is not EntryKind.FILE:
-            yield Member(entry)
-        elif carried is not None and carried.part in renumbered:
-            yield Member(entry, renumbered[carried.part], carried.offset, carried.length, carried.sha256)
-        elif next_packed is not None and next_packed.entry.path == entry.path:
+        if kind != EntryKind.FILE:
+            yield each.line
+        elif carried is not None and carried["part"] in renumbered:
+            number = renumbered[carried["part"]]
+            yield member_line(each.line, number, carried["offset"], carried["length"], carried["sha256"])
+        elif next_packed is not None and next_packed.startswith(path_in(each.line)):
             yield next_packed
             next_packed = next(packed, None)
         else:
             missing += 1
     if missing != gone or next_packed is not None:
-        last = walk_order(next_packed.entry.path) if next_packed else b""
-        raise SealingFailed(f"{missing} files are in no part, {gone} could not be read; left over: {last!r}")
+        last = path_in(next_packed) if next_packed else ""
+        raise SealingFailed(f"{missing} files are in no part, {gone} could not be read; left over: {last}")

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 
+import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lifeboat.model.listing import Listing, PackedLines
 from lifeboat.model.names import name_bytes, name_text
-from lifeboat.model.packing import LIVING_PERCENT, cut_parts, kept_parts, pair, sift, travelling, weight
+from lifeboat.model.packing import LIVING_PERCENT, Pair, cut_parts, kept_parts, pair, travelling, weight
 from lifeboat.model.tree import Entry, EntryKind, Member, walk_order
 
 NAMES = st.binary(min_size=1, max_size=12).filter(lambda name: b"\0" not in name)
@@ -78,7 +80,7 @@ def test_entries_and_members_survive_their_lines(entry: Entry, part: int) -> Non
 
     assert Member.from_line(member.to_line()) == member
     assert "\n" not in member.to_line()
-    assert list(Listing([entry, entry])) == [entry, entry]
+    assert [Entry.from_line(line) for line in Listing([entry, entry]).lines] == [entry, entry]
 
 
 def test_walk_order_puts_a_directory_right_before_what_it_holds() -> None:
@@ -99,24 +101,65 @@ def file(path: bytes, size: int = 100, mtime: int = 1, **more: object) -> Entry:
     return Entry(path, EntryKind.FILE, size, mtime, **more)  # type: ignore[arg-type]
 
 
+def paired(today: list[Entry], yesterday: list[Member], *, settled_ns: int) -> list[Pair]:
+    lines = [entry.to_line() for entry in today]
+    return list(pair(lines, [member.to_line() for member in yesterday], settled_ns=settled_ns))
+
+
+ALIKE = file(b"f", mode=0o644, uid=10, gid=100)
+
+
 @pytest.mark.parametrize(
     ("today", "state", "carried"),
     [
-        (file(b"f"), "", True),
-        (file(b"f"), "changed", False),
-        (file(b"f", size=101), "", False),
-        (file(b"f", mtime=2), "", False),
-        (file(b"f", mode=0o600), "", False),
-        (file(b"f", etag="x"), "", False),
+        (ALIKE, "", True),
+        (ALIKE, "changed", False),
+        (ALIKE._replace(size=101), "", False),
+        (ALIKE._replace(mtime_ns=2), "", False),
+        (ALIKE._replace(mode=0o600), "", False),
+        (ALIKE._replace(gid=10), "", False),
+        (ALIKE._replace(gid=1000), "", False),
+        (ALIKE._replace(gid=None), "", False),
+        (ALIKE._replace(etag="x"), "", False),
+        (ALIKE._replace(path=b"e"), "", False),
+        (ALIKE._replace(path=b"f2"), "", False),
         (Entry(b"f", EntryKind.DIRECTORY), "", False),
     ],
 )
 def test_only_what_looks_exactly_alike_is_carried(today: Entry, state: str, carried: bool) -> None:
-    yesterday = Member(file(b"f"), 1, 512, 100, "ab", state)
+    yesterday = Member(ALIKE, 1, 512, 100, "ab", state)
 
-    (found,) = pair([today], [yesterday], settled_ns=10)
+    (found,) = paired([today], [yesterday], settled_ns=10)
 
-    assert (found.carried is yesterday) is carried
+    assert found.line == today.to_line()
+    assert (found.told["path"], found.told["kind"]) == (today.path.decode(), today.kind)
+    assert found.carried == (orjson.loads(yesterday.to_line()) if carried else None)
+
+
+def test_file_that_lost_its_etag_travels() -> None:
+    (found,) = paired([ALIKE], [Member(ALIKE._replace(etag="x"), 1, 512, 100, "ab")], settled_ns=10)
+
+    assert found.carried is None
+
+
+NEIGHBOURS = st.lists(
+    st.lists(
+        st.sampled_from([b"a", b"b", b"a b", b"\xff", b'"', b"\\", "ä".encode()]), min_size=1, max_size=3
+    ),
+    max_size=12,
+    unique_by=tuple,
+).map(lambda paths: sorted((b"/".join(path) for path in paths), key=walk_order))
+
+
+@given(NEIGHBOURS, NEIGHBOURS)
+def test_every_file_that_both_days_have_finds_its_line(today: list[bytes], yesterday: list[bytes]) -> None:
+    """Names sort by their bytes, whatever their lines sort by."""
+    members = [Member(file(path), number, 512, 100, "ab") for number, path in enumerate(yesterday, start=1)]
+
+    found = paired([file(path) for path in today], members, settled_ns=10)
+
+    expected = {path: number for number, path in enumerate(yesterday, start=1)}
+    assert [each.carried and each.carried["part"] for each in found] == [expected.get(path) for path in today]
 
 
 @pytest.mark.parametrize(("settled", "carried"), [(6, True), (5, False)])
@@ -124,7 +167,7 @@ def test_what_changed_just_before_it_was_read_travels_again(settled: int, carrie
     """It may have been written twice within one tick of the clock that dates it."""
     entry = file(b"f", mtime=5)
 
-    (found,) = pair([entry], [Member(entry, 1, 512, 100, "ab")], settled_ns=settled)
+    (found,) = paired([entry], [Member(entry, 1, 512, 100, "ab")], settled_ns=settled)
 
     assert (found.carried is not None) is carried
 
@@ -155,15 +198,22 @@ def test_over_a_long_history_every_file_is_where_the_index_says(seed: int) -> No
         today = [file(name, mtime=tree[name]) for name in sorted(tree, key=walk_order)]
         fresh = day % 10 == 0
         yesterday = [] if fresh else members
-        pairs = list(pair(today, yesterday, settled_ns=2**62))
+        pairs = paired(today, yesterday, settled_ns=2**62)
         plain = {number: sum(weight(100) for _ in held) for number, held in parts.items()}
-        kept = kept_parts(sift(pairs)[0], plain)
+        living: Counter[int] = Counter()
+        assert list(travelling(pairs, living)) == [each for each in pairs if each.carried is None]
+        given_up = living.keys() - kept_parts(living, plain)
         new: dict[bytes, Member] = {}
-        for group in cut_parts(travelling(pairs, kept), size=8 * weight(100)):
+        for pack in cut_parts(travelling(pairs, Counter(), given_up), size=8 * weight(100)):
+            group = [Entry.from_line(line) for line in pack.lines]
+            assert pack.weight == len(pack) * weight(100) <= 8 * weight(100)
             number = len(parts) + 1
             parts[number] = {entry.path: entry.mtime_ns for entry in group}
             new |= {entry.path: Member(entry, number, 512, 100, "ab") for entry in group}
-        members = [new.get(each.entry.path) or each.carried for each in pairs]  # type: ignore[misc]
+        carried = {name_bytes(each.told["path"]): each.carried["part"] for each in pairs if each.carried}
+        members = [
+            new.get(entry.path) or Member(entry, carried[entry.path], 512, 100, "ab") for entry in today
+        ]
 
         assert [member.entry for member in members] == today
         for member in members:
