@@ -181,7 +181,7 @@ class _Walk:
     def _entry(self, folder: _Folder, name: bytes) -> Entry | None:
         """What lies there, if it belongs to the source; None also when it vanished since it was listed."""
         path = folder.path + b"/" + name if folder.path else name
-        with self._errors(path), suppress(FileNotFoundError, NotADirectoryError):
+        try:
             parent = self._reached(folder)
             found = os.stat(name, dir_fd=parent, follow_symlinks=False)
             if stat.S_ISDIR(found.st_mode):
@@ -191,7 +191,10 @@ class _Walk:
             elif not folder.scope.takes(name):
                 return None
             return self._known_by_another_name(described(path, name, parent, found), found)
-        return None
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise explained(error, self._label, path) from error
 
     def _descend(self, folder: _Folder, path: bytes, name: bytes, scope: Scope) -> None:
         with self._errors(path), suppress(FileNotFoundError, NotADirectoryError):
