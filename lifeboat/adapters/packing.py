@@ -123,7 +123,7 @@ class _Packer:
             return b""
 
     def _up_to(self, size: int, file: OpenFile) -> bytes:
-        data = self._read(file, size)
+        data = self._read(file, size) if size else b""
         if len(data) in (0, size):
             return data
         gathered = bytearray(data)
