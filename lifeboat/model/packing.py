@@ -2,8 +2,7 @@
 
 A file whose size, mtime, mode and etag are as they were is *carried*: the new backup names the part that holds it. A
 part that has become too empty is left behind, and what still lives in it travels again; so a change touches few parts,
-and no part is kept for ever for one last file. Pure; the lines of entries
-and members come sorted in ``walk_order``.
+and no part is kept for ever for one last file. Pure; lines of entries and members come sorted in ``walk_order``.
 """
 
 from __future__ import annotations
