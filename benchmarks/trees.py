@@ -25,6 +25,8 @@ CASES = {
     # 7,200 files, 1.9 GB: half images, half documents, of 200 customers.
     "documents": Case(7_200, 200, lambda chance: min(int(chance.lognormvariate(11.8, 1.2)), 40_000_000)),
     "small": Case(200_000, 500, lambda chance: chance.randrange(2_048, 8_192)),
+    # Next to no content: what names cost, in memory above all.
+    "million": Case(1_000_000, 1_000, lambda chance: chance.randrange(16, 64)),
 }
 
 
@@ -61,7 +63,7 @@ def _write(case: Case, folder: Path, number: int, chance: random.Random) -> int:
 
 def _text(chance: random.Random, size: int) -> bytes:
     """Words in no order: they compress as prose does, to about a third."""
-    page = " ".join(chance.choices(WORDS, k=2_000)).encode()
+    page = " ".join(chance.choices(WORDS, k=min(2_000, size))).encode()
     return (page * (size // len(page) + 1))[:size] if size < 100_000 else _long_text(chance, size)
 
 

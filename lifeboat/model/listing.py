@@ -32,7 +32,15 @@ class LinePacker:
         if self._held > _BLOCK:
             self._flush()
 
+    def taken(self) -> bytes:
+        """What has been packed so far, for somebody who puts the pieces together elsewhere."""
+        if not self._packed.tell():
+            return b""
+        piece, self._packed = self._packed.getvalue(), io.BytesIO()
+        return piece
+
     def packed(self) -> PackedLines:
+        """All of it, or what is left of it to be taken."""
         self._flush()
         self._packed.write(self._compressor.flush())
         return PackedLines(self._packed.getvalue(), self.count)
@@ -52,8 +60,8 @@ class PackedLines:
         self.count = count
 
     @classmethod
-    def of(cls, lines: Iterable[str], level: int = 1) -> PackedLines:
-        packer = LinePacker(level)
+    def of(cls, lines: Iterable[str]) -> PackedLines:
+        packer = LinePacker()
         for line in lines:
             packer.add(line)
         return packer.packed()
@@ -67,6 +75,16 @@ def unpacked_lines(packed: bytes) -> Iterator[str]:
     with zstandard.ZstdDecompressor().stream_reader(io.BytesIO(packed)) as reader:
         for line in io.TextIOWrapper(reader, encoding="utf-8", newline="\n"):
             yield line.rstrip("\n")
+
+
+def packed_in_pieces(lines: Iterable[str], level: int) -> Iterator[bytes]:
+    """A zstd frame of lines that nobody wants whole in memory."""
+    packer = LinePacker(level)
+    for line in lines:
+        packer.add(line)
+        if piece := packer.taken():
+            yield piece
+    yield packer.packed().packed
 
 
 class Listing:

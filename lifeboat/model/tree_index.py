@@ -12,7 +12,7 @@ from itertools import chain
 from typing import Literal
 
 from lifeboat.model.index import IndexFinding, IndexPart
-from lifeboat.model.listing import PackedLines, unpacked_lines
+from lifeboat.model.listing import packed_in_pieces, unpacked_lines
 from lifeboat.model.manifest import FORMAT, Slug, Value
 from lifeboat.model.tree import Member
 
@@ -58,6 +58,6 @@ class TreeIndex:
         return lines
 
 
-def pack_index(header: TreeIndexHeader, lines: Iterable[str]) -> bytes:
-    """The zstd frame of an index; ``lines`` are the members'."""
-    return PackedLines.of(chain([header.model_dump_json()], lines), level=3).packed
+def pack_index(header: TreeIndexHeader, lines: Iterable[str]) -> Iterator[bytes]:
+    """The zstd frame of an index, in pieces; ``lines`` are the members'."""
+    return packed_in_pieces(chain([header.model_dump_json()], lines), level=3)

@@ -69,7 +69,7 @@ def _wrong_recipient(specimen: Specimen) -> None:
     manifest = specimen.newest().manifest
     stranger = new_identity()
     packed = _open(specimen, manifest.index.name)
-    sealed = seal_index(packed, [stranger.recipient], stranger.identity)
+    sealed = seal_index([packed], [stranger.recipient], stranger.identity)
     specimen.rewrite(manifest.index.name, sealed)
     specimen.sign_again(manifest.model_copy(update={"index": _stored(manifest.index.name, sealed)}))
 

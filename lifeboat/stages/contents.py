@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import zstandard
@@ -16,14 +16,15 @@ from lifeboat.model.manifest import Consistency, StoredObject, Totals
 from lifeboat.model.parts import PartKind
 from lifeboat.model.policy_sources import SuspectRules
 from lifeboat.stages.encrypt import DumpedPart
+from lifeboat.stages.sealed_index import seal_index
 from lifeboat.stages.snapshot import FrozenDatabase, FrozenServer
 from lifeboat.stages.upload import CheckedBatch
-from lifeboat.stages.voyage import ServerVoyage
+from lifeboat.stages.voyage import ServerVoyage, Voyage
 
 
 @dataclass(frozen=True)
 class Contents:
-    """``index`` is a zstd frame, not yet sealed. ``references`` are parts of older backups that this one needs."""
+    """``index`` is sealed already. ``references`` are parts of older backups that this one needs."""
 
     backup_id: str
     source_kind: str
@@ -43,6 +44,7 @@ def contents_of_server(
 ) -> Contents:
     """Raises ``SealingFailed`` when a table of the inventory was not sealed."""
     index = build_index(voyage, backup_id, turns, batches)
+    packed = zstandard.ZstdCompressor(level=3, write_checksum=True).compress(index.model_dump_json().encode())
     objects = tuple(stored for batch in batches for stored in batch.objects)
     own = {stored.name for stored in objects}
     references = tuple(
@@ -55,9 +57,7 @@ def contents_of_server(
         source_kind="postgres",
         data_timestamp=index.data_timestamp,
         consistency="snapshot",
-        index=zstandard.ZstdCompressor(level=3, write_checksum=True).compress(
-            index.model_dump_json().encode()
-        ),
+        index=sealed_for(voyage, [packed]),
         objects=objects,
         references=references,
         totals=Totals(
@@ -72,6 +72,12 @@ def contents_of_server(
         tools={"postgresql": index.server_version},
         findings=index.findings,
     )
+
+
+def sealed_for(voyage: Voyage, packed: Iterable[bytes]) -> bytes:
+    """The index as it goes to the store; see ``seal_index``."""
+    recipients = (*voyage.keys.recipients, voyage.keys.index_recipient)
+    return seal_index(packed, recipients, voyage.keys.index_identity)
 
 
 def build_index(

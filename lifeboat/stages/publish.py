@@ -24,7 +24,6 @@ from lifeboat.model.orphans import COMMIT_LIMIT
 from lifeboat.model.quality import doubts_about
 from lifeboat.stages.catalog import StoreView, look, read_whole
 from lifeboat.stages.contents import Contents
-from lifeboat.stages.sealed_index import seal_index
 from lifeboat.stages.upload import check_object
 from lifeboat.stages.voyage import Voyage, fingerprint
 
@@ -114,11 +113,10 @@ def _is_there(target: StoreTarget, name: str, raw: bytes) -> bool:
 
 
 def _send_index(voyage: Voyage, contents: Contents) -> StoredObject:
-    recipients = (*voyage.keys.recipients, voyage.keys.index_recipient)
-    sealed = seal_index(contents.index, recipients, voyage.keys.index_identity)
+    name, sealed = index_name(contents.backup_id), contents.index
     with voyage.store.connect() as store:
-        store.create_new(index_name(contents.backup_id), [sealed])
-    return StoredObject(name=index_name(contents.backup_id), size=len(sealed), sha256=sha256_hex(sealed))
+        store.create_new(name, [sealed])
+    return StoredObject(name=name, size=len(sealed), sha256=sha256_hex(sealed))
 
 
 def _manifest(

@@ -10,7 +10,7 @@ from lifeboat.model.manifest import StoredObject, Totals
 from lifeboat.model.policy_sources import SuspectRules
 from lifeboat.model.tree import EntryKind, member_line, path_in
 from lifeboat.model.tree_index import TreeIndexHeader, pack_index
-from lifeboat.stages.contents import Contents
+from lifeboat.stages.contents import Contents, sealed_for
 from lifeboat.stages.encrypt import FILE_UNREADABLE, FILE_VANISHED
 from lifeboat.stages.tree import FrozenTree
 from lifeboat.stages.upload import CheckedBatch
@@ -44,7 +44,7 @@ def contents_of_tree(
         specials_skipped=counts[EntryKind.SPECIAL],
         findings=tuple(dict.fromkeys(findings)),
     )
-    packed = pack_index(header, _members(frozen, batches, renumbered, gone))
+    index = sealed_for(voyage, pack_index(header, _members(frozen, batches, renumbered, gone)))
     objects = tuple(stored for batch in batches for stored in batch.objects)
     references = tuple(StoredObject(name=part.name, size=part.size, sha256=part.sha256) for part in carried)
     return Contents(
@@ -52,7 +52,7 @@ def contents_of_tree(
         source_kind="tree",
         data_timestamp=frozen.data_timestamp,
         consistency=frozen.consistency,
-        index=packed,
+        index=index,
         objects=objects,
         references=references,
         totals=Totals(
