@@ -31,7 +31,7 @@ from lifeboat.model.tree_index import TreeIndex
 from lifeboat.stages.voyage import TreeVoyage
 from lifeboat.stages.yesterday import yesterdays_tree
 
-STREAMS = 2
+STREAMS = 3
 """Parts that are packed at the same time."""
 BATCHES = 40
 
