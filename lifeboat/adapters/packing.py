@@ -11,6 +11,7 @@ import base64
 import pickle
 import tarfile
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,10 +71,8 @@ class _Packer:
         except SourceDenied as error:
             yield NoFile(name_text(entry.path), "denied", error.message)
         else:
-            try:
+            with closing(file):
                 yield from (self._small if entry.size <= SMALL else self._large)(entry, line, file, again)
-            finally:
-                file.close()
 
     def _small(self, entry: Entry, line: str, file: OpenFile, again: bool) -> Iterator[Piece]:
         data = self._up_to(entry.size, file)

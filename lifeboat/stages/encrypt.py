@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 from lifeboat.adapters.sealing import SEALING_CHILD, Producer, SealedPart, Unusual, seal
@@ -38,8 +38,11 @@ class SealedBatch:
     parts: tuple[DumpedPart, ...]
     tables: dict[str, tuple[Table, ...]]
     findings: tuple[IndexFinding, ...]
-    members: dict[int, PackedLines] = field(default_factory=dict, repr=False)
-    """Of a tree: the files of each part, as lines of the index."""
+
+    @property
+    def members(self) -> dict[int, PackedLines]:
+        """Of a tree: the files of each part, as lines of the index."""
+        return {part.planned.number: part.sealed.files.lines for part in self.parts if part.sealed.files}
 
     @property
     def travelling(self) -> tuple[DumpedPart, ...]:
@@ -158,7 +161,6 @@ def _account_for_files(batch: Batch, parts: tuple[DumpedPart, ...], frozen: Froz
 
     Raises ``SourceDenied`` for files that could not be read, unless the policy takes them as findings.
     """
-    members: dict[int, PackedLines] = {}
     findings: list[IndexFinding] = []
     for part in parts:
         number, files = part.planned.number, part.sealed.files
@@ -167,8 +169,7 @@ def _account_for_files(batch: Batch, parts: tuple[DumpedPart, ...], frozen: Froz
         held = files.lines.count + sum(unusual.state != "changed" for unusual in files.unusual)
         if held != len(frozen.packs[number]):
             raise SealingFailed(f"part {number} holds {held} of {len(frozen.packs[number])} files")
-        members[number] = files.lines
-    return SealedBatch(batch, parts, {}, tuple(findings), members)
+    return SealedBatch(batch, parts, {}, tuple(findings))
 
 
 def _finding(unusual: Unusual, frozen: FrozenTree) -> IndexFinding:
