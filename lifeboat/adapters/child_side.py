@@ -7,9 +7,12 @@ import os
 import queue
 import signal
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import orjson
+
+from lifeboat.errors import LifeboatError
 
 _STANDARD_INPUT, _STANDARD_OUTPUT = 0, 1
 GO = {"go": True}
@@ -57,6 +60,16 @@ def tell(event: str, **fields: Any) -> None:  # noqa: ANN401 - any JSON value
     data = _encoded({"event": event, **fields}) + b"\n"
     while data:
         data = data[os.write(_STANDARD_OUTPUT, data) :]
+
+
+def carry_out(job: dict[str, Any], work: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+    """Do a job and tell its result; an error of ours is told, to be raised by the run (``children.failure_of``)."""
+    try:
+        result = work(job)
+    except LifeboatError as error:
+        tell("failed", kind=type(error).__name__, message=error.message, hint=error.hint)
+    else:
+        tell("done", **result)
 
 
 def _encoded(message: dict[str, Any]) -> bytes:

@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Any
 
-from lifeboat import clock
+from lifeboat import clock, errors
 from lifeboat.adapters.child_side import decoded
 from lifeboat.adapters.memory import return_large_blocks
 from lifeboat.errors import Cancelled, LifeboatError, TimeLimitExceeded
@@ -30,6 +30,13 @@ from lifeboat.errors import Cancelled, LifeboatError, TimeLimitExceeded
 Event = dict[str, Any]
 GRACE = 5.0
 """Seconds a child has to end by itself after its last event."""
+
+
+def failure_of(event: Event) -> LifeboatError:
+    """The error of ours that a child met and told (``child_side.carry_out``)."""
+    kind = getattr(errors, event["kind"])
+    error: LifeboatError = kind(event["message"], hint=event["hint"])
+    return error
 
 
 class Crew:

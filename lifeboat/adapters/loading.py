@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lifeboat import clock, errors
-from lifeboat.adapters.children import Crew
+from lifeboat.adapters.children import Crew, failure_of
 from lifeboat.adapters.postgres import PostgresServer
 from lifeboat.adapters.store import StoreTarget
 from lifeboat.adapters.tree_target import Losses, RestoreTarget
@@ -132,7 +132,7 @@ class Loader:
                 elif event["event"] == "row_sum" and pieces is not None:
                     pieces.append(event["value"].encode())
                 elif event["event"] == "failed":
-                    raise _failure(event)
+                    raise failure_of(event)
                 else:
                     return event
         raise errors.RestoreFailed(f"The child that loaded {part.name} ended without a result.")
@@ -140,9 +140,3 @@ class Loader:
     def make_ready(self, count: int) -> None:
         """Start children ahead of their first job: they import while the plan is made."""
         self.crew.make_ready(_CHILD, count)
-
-
-def _failure(event: dict[str, Any]) -> errors.LifeboatError:
-    kind = getattr(errors, event["kind"])
-    error: errors.LifeboatError = kind(event["message"], hint=event["hint"])
-    return error

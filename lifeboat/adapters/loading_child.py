@@ -19,7 +19,7 @@ import orjson
 import pyrage
 import zstandard
 
-from lifeboat.adapters.child_side import Lifeline, tell
+from lifeboat.adapters.child_side import Lifeline, carry_out, tell
 from lifeboat.adapters.plain_sinks import FileSink, ProgramSink
 from lifeboat.adapters.store import StoreTarget
 from lifeboat.adapters.told_content import ContentFiles, RowSumFiles
@@ -227,16 +227,7 @@ def main() -> None:
     """Job after job, until the run ends: starting costs more than most parts do."""
     lifeline = Lifeline()
     while True:
-        carry_out(lifeline.job())
-
-
-def carry_out(job: dict[str, Any]) -> None:
-    try:
-        result = load(job)
-    except LifeboatError as error:
-        tell("failed", kind=type(error).__name__, message=error.message, hint=error.hint)
-    else:
-        tell("done", **result)
+        carry_out(lifeline.job(), load)
 
 
 if __name__ == "__main__":

@@ -104,6 +104,11 @@ class StoreTarget(Protocol):
         ...
 
     @property
+    def worth_a_child(self) -> bool:
+        """Whether moving bytes keeps a processor busy, so that a process of its own should do it (``transfers``)."""
+        ...
+
+    @property
     def label(self) -> str:
         """For people: ``sftp://lifeboat@nas.example:22/production``. Never a secret."""
         ...

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from lifeboat.adapters.store import (
     CHUNK,
@@ -43,6 +44,8 @@ class LocalTarget:
     @property
     def label(self) -> str:
         return f"file://{self.folder}"
+
+    worth_a_child: ClassVar[bool] = False
 
     @contextmanager
     def connect(self) -> Iterator[LocalStore]:

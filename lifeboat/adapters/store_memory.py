@@ -12,6 +12,7 @@ import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from lifeboat import clock
 from lifeboat.adapters.store import (
@@ -97,6 +98,8 @@ class MemoryTarget:
     @property
     def label(self) -> str:
         return f"memory://{self.name}"
+
+    worth_a_child: ClassVar[bool] = False
 
     @contextmanager
     def connect(self) -> Iterator[MemoryStore]:

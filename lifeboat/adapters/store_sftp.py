@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import ClassVar
 
 from lifeboat.adapters.sftp_account import SftpAccount
 from lifeboat.adapters.store_sftp_session import SftpStore
@@ -13,6 +14,8 @@ from lifeboat.adapters.store_sftp_session import SftpStore
 @dataclass(frozen=True)
 class SftpTarget(SftpAccount):
     """One account's folder on one server."""
+
+    worth_a_child: ClassVar[bool] = True
 
     @contextmanager
     def connect(self) -> Iterator[SftpStore]:

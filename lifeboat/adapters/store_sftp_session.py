@@ -13,7 +13,7 @@ import asyncssh
 from asyncssh.constants import FILEXFER_TYPE_REGULAR, FILEXFER_TYPE_UNKNOWN
 
 from lifeboat.adapters.sftp_account import SftpAccount
-from lifeboat.adapters.sftp_requests import request_size, scanned
+from lifeboat.adapters.sftp_requests import scanned
 from lifeboat.adapters.sftp_session import SftpSession
 from lifeboat.adapters.store import (
     CHUNK,
@@ -99,13 +99,13 @@ class SftpStore:
             if await self._is_taken(name):
                 raise object_exists(self._label, name) from error
             raise
-        return Upload(file, request_size(self._sftp.limits.max_write_len), self._stall_timeout)
+        return Upload(file, self._sftp.limits.max_write_len, self._stall_timeout)
 
     async def _open(self, name: str) -> Download:
         size = self._object_stat(name, await self._attributes(name)).size
         async with self._answered():
             file = await self._sftp.open(self._path(name), "rb", block_size=0)
-        return Download(file, size, request_size(self._sftp.limits.max_read_len), self._stall_timeout)
+        return Download(file, size, self._sftp.limits.max_read_len, self._stall_timeout)
 
     async def _attributes(self, name: str) -> asyncssh.SFTPAttrs:
         async with self._answered():

@@ -6,7 +6,7 @@ import asyncio
 
 import asyncssh
 
-from lifeboat.adapters.sftp_requests import WINDOW, Requests, WrongLength, answered_within, close_quietly
+from lifeboat.adapters.sftp_requests import Requests, WrongLength, answered_within, close_quietly
 from lifeboat.adapters.store import CHUNK
 
 _FSYNC_PATIENCE = 10
@@ -16,20 +16,21 @@ _FSYNC_PATIENCE = 10
 class Upload:
     """One new object being written."""
 
-    def __init__(self, file: asyncssh.SFTPClientFile, request: int, stall_timeout: float) -> None:
+    def __init__(self, file: asyncssh.SFTPClientFile, largest: int, stall_timeout: float) -> None:
         self._file = file
-        self._request = request
         self._stall_timeout = stall_timeout
         self._offset = 0
-        self._writes: Requests[int] = Requests(max(1, WINDOW // request), stall_timeout)
+        self._writes: Requests[int] = Requests(largest, stall_timeout)
 
     async def send(self, chunk: bytes) -> None:
         """Send all of it; returns while the last ``WINDOW`` bytes are still on their way."""
-        for start in range(0, len(chunk), self._request):
-            if self._writes.full:
+        start = 0
+        while start < len(chunk):
+            while self._writes.full:
                 await self._writes.oldest()
-            piece = chunk[start : start + self._request]
-            self._writes.ask(self._file.write(piece, self._offset))
+            piece = chunk[start : start + self._writes.size]
+            self._writes.ask(self._file.write(piece, self._offset), len(piece))
+            start += len(piece)
             self._offset += len(piece)
             # Lets the loop notice a lost connection before the next piece is written into it.
             await asyncio.sleep(0)
@@ -64,20 +65,19 @@ class Upload:
 class Download:
     """One object being read, ``WINDOW`` bytes ahead of its reader."""
 
-    def __init__(self, file: asyncssh.SFTPClientFile, size: int, request: int, stall_timeout: float) -> None:
+    def __init__(self, file: asyncssh.SFTPClientFile, size: int, largest: int, stall_timeout: float) -> None:
         self._file = file
         self._size = size
-        self._request = request
         self._stall_timeout = stall_timeout
         self._offset = 0
-        self._reads: Requests[bytes] = Requests(max(1, WINDOW // request), stall_timeout)
+        self._reads: Requests[bytes] = Requests(largest, stall_timeout)
 
     async def next_chunk(self) -> bytes:
         """At most ``CHUNK`` bytes, in order; nothing once all ``size`` bytes were given."""
         pieces = []
         room = CHUNK
         self._ask_ahead()
-        while self._reads and room >= self._request:
+        while self._reads and room >= self._reads.oldest_size:
             piece = await self._reads.oldest()
             pieces.append(piece)
             room -= len(piece)
@@ -88,8 +88,8 @@ class Download:
 
     def _ask_ahead(self) -> None:
         while self._offset < self._size and not self._reads.full:
-            length = min(self._request, self._size - self._offset)
-            self._reads.ask(self._exactly(self._offset, length))
+            length = min(self._reads.size, self._size - self._offset)
+            self._reads.ask(self._exactly(self._offset, length), length)
             self._offset += length
 
     async def _exactly(self, offset: int, length: int) -> bytes:

@@ -58,8 +58,8 @@ class SftpFiles:
         self._buffer = bytearray()
         if file["length"] > _SMALL:
             self._handle = self._run(self._opened(self._path))
-            request = request_size(self._sftp.limits.max_write_len)
-            self._large = Upload(self._handle, request, self._session.stall_timeout)
+            largest = self._sftp.limits.max_write_len
+            self._large = Upload(self._handle, largest, self._session.stall_timeout)
 
     def write(self, piece: memoryview) -> None:
         if self._large is None:

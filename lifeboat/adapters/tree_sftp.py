@@ -29,7 +29,7 @@ from asyncssh.constants import (
 
 from lifeboat.adapters.sftp_account import SftpAccount
 from lifeboat.adapters.sftp_errors import TRANSLATED
-from lifeboat.adapters.sftp_requests import request_size, scanned
+from lifeboat.adapters.sftp_requests import scanned
 from lifeboat.adapters.sftp_session import SftpSession
 from lifeboat.adapters.tree import Entry, EntryKind, shown_path
 from lifeboat.adapters.tree_sftp_errors import explained, missing
@@ -152,8 +152,8 @@ class SftpTree:
             )
         async with self._session.answered():
             file = await self._sftp.open(self._place(path), "rb", block_size=0)
-        request = request_size(self._sftp.limits.max_read_len)
-        return ReadAhead(file, attributes.size or 0, request, self._session.stall_timeout)
+        largest = self._sftp.limits.max_read_len
+        return ReadAhead(file, attributes.size or 0, largest, self._session.stall_timeout)
 
     async def _looked(self, path: bytes) -> Entry:
         attributes = await self._attributes(path)

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import asyncssh
 
-from lifeboat.adapters.sftp_requests import WINDOW, Requests, WrongLength, close_quietly
+from lifeboat.adapters.sftp_requests import Requests, WrongLength, close_quietly
 
 _PIECE: Final = 2**20
 """Bytes that are handed over at once: each handing over wakes another thread."""
@@ -16,13 +16,12 @@ _PIECE: Final = 2**20
 class ReadAhead:
     """One file from beginning to end, wherever that is by now: it may grow or shrink meanwhile (F46)."""
 
-    def __init__(self, file: asyncssh.SFTPClientFile, size: int, request: int, stall_timeout: float) -> None:
+    def __init__(self, file: asyncssh.SFTPClientFile, size: int, largest: int, stall_timeout: float) -> None:
         self._file = file
         self._size = size
-        self._request = request
         self._offset = 0
         self._ended = False
-        self._reads: Requests[tuple[int, bytes]] = Requests(max(1, WINDOW // request), stall_timeout)
+        self._reads: Requests[tuple[int, bytes]] = Requests(largest, stall_timeout)
 
     async def next_piece(self) -> bytes:
         """About ``_PIECE`` bytes, in order; nothing at the end."""
@@ -45,10 +44,10 @@ class ReadAhead:
     def _ask_ahead(self) -> None:
         """Up to the size that was listed, and one request beyond it: that one finds the end, or more."""
         while not self._reads.full and (self._offset <= self._size or not self._reads):
-            length = (
-                min(self._request, self._size - self._offset) if self._offset < self._size else self._request
-            )
-            self._reads.ask(self._filled(self._offset, length))
+            length = self._reads.size
+            if self._offset < self._size:
+                length = min(length, self._size - self._offset)
+            self._reads.ask(self._filled(self._offset, length), length)
             self._offset += length
 
     async def _filled(self, offset: int, length: int) -> tuple[int, bytes]:

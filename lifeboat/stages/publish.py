@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 from lifeboat import clock
 from lifeboat.adapters.store import Store, StoreTarget
+from lifeboat.adapters.transfers import StoreTransfers
 from lifeboat.errors import StoreObjectExists, StoreObjectMissing, StoreUnreachable, TimeLimitExceeded
 from lifeboat.model.canonical import sha256_hex
 from lifeboat.model.catalog import Catalog
@@ -24,7 +25,7 @@ from lifeboat.model.orphans import COMMIT_LIMIT
 from lifeboat.model.quality import doubts_about
 from lifeboat.stages.catalog import StoreView, look, read_whole
 from lifeboat.stages.contents import Contents
-from lifeboat.stages.upload import check_object
+from lifeboat.stages.upload import refuse_if_other
 from lifeboat.stages.voyage import Voyage, fingerprint
 
 PLACES_TRIED = 5
@@ -76,7 +77,7 @@ def _try_to_commit(
     A session of its own, so that the index comes back over another than it went; and the manifest over one more.
     """
     with voyage.store.connect() as store:
-        check_object(voyage, store, stored_index)
+        refuse_if_other(StoreTransfers(store, voyage.refuse_if_over).digest(stored_index.name), stored_index)
         view = look(store, voyage.environment_name, voyage.keys.trusted, chain=voyage.chain)
         _refuse_lost(voyage, contents.references, view)
         catalog = view.catalog(voyage.chain, voyage.keys.trusted, voyage.anchor)

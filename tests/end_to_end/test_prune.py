@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from support.harbour import NEWEST, Harbour, make_ship, run
@@ -45,6 +45,7 @@ class CrankyTarget:
     target: LocalTarget
     hidden: tuple[str, ...] = ()
     deletes: int | None = None
+    worth_a_child: ClassVar[bool] = False
 
     @property
     def label(self) -> str:

@@ -22,7 +22,7 @@ STEPS = {
     "dump": "lifeboat.stages.direct:dump_batch",
     "seal": "lifeboat.stages.encrypt:seal",
     "upload": "lifeboat.stages.direct:upload_batch",
-    "send": "lifeboat.stages.upload:send_file",
+    "send": "lifeboat.adapters.transfers:StoreTransfers.send",
     "check": "lifeboat.stages.direct:check_batch",
     "index": "lifeboat.stages.publish:_send_index",
     "commit": "lifeboat.stages.publish:_commit",
