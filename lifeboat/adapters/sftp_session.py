@@ -15,6 +15,8 @@ from contextlib import AbstractAsyncContextManager, suppress
 from typing import Any, Final, TypeVar
 
 import asyncssh
+from asyncssh.constants import MSG_IGNORE
+from asyncssh.packet import SSHPacketLogger
 from sshfs import SSHFileSystem
 
 from lifeboat.adapters.sftp_account import SftpAccount
@@ -34,6 +36,7 @@ class SftpSession:
         self.closed = False
         self._filesystem = SSHFileSystem(**account.connection_options())
         self._connection: asyncssh.SSHClientConnection = self._filesystem.client
+        _send_no_fillers(self._connection)
         try:
             self.sftp = self.run(self._start_sftp(account.connect_timeout))
         except BaseException:
@@ -77,3 +80,19 @@ class SftpSession:
         self._connection.close()
         with suppress(TimeoutError):
             await asyncio.wait_for(self._connection.wait_closed(), _GOODBYE)
+
+
+def _send_no_fillers(connection: asyncssh.SSHClientConnection) -> None:
+    """Have a connection send its packets without a filler before each.
+
+    asyncssh puts an empty packet in front of every one, which keeps a block's initial vector secret where a cipher
+    chains its blocks (CBC). No cipher of ours does, and the fillers took a tenth of an upload's processor time, here
+    and on the server.
+    """
+    send_packet = connection.send_packet
+
+    def send(pkttype: int, *args: bytes, handler: SSHPacketLogger | None = None) -> None:
+        if pkttype != MSG_IGNORE:
+            send_packet(pkttype, *args, handler=handler)
+
+    connection.send_packet = send  # type: ignore[method-assign]

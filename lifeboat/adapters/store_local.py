@@ -41,11 +41,11 @@ class LocalTarget:
 
     folder: Path
 
+    worth_a_child: ClassVar[bool] = False
+
     @property
     def label(self) -> str:
         return f"file://{self.folder}"
-
-    worth_a_child: ClassVar[bool] = False
 
     @contextmanager
     def connect(self) -> Iterator[LocalStore]:

@@ -95,11 +95,11 @@ class MemoryTarget:
     deletes: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
+    worth_a_child: ClassVar[bool] = False
+
     @property
     def label(self) -> str:
         return f"memory://{self.name}"
-
-    worth_a_child: ClassVar[bool] = False
 
     @contextmanager
     def connect(self) -> Iterator[MemoryStore]:

@@ -36,6 +36,9 @@ from lifeboat.errors import (
     StoreUnreachable,
 )
 from lifeboat.stages import direct
+from lifeboat.stages.encrypt import SealedBatch
+from lifeboat.stages.upload import SentBatch
+from lifeboat.stages.voyage import Voyage
 
 pytestmark = pytest.mark.postgres
 
@@ -147,6 +150,27 @@ def test_a_part_that_the_store_did_not_keep_commits_nothing(
         ship.but(store=store).backup()
 
     assert not [name for name in store.objects if "manifest" in name]
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_a_spool_that_changes_a_part_commits_nothing_and_is_named(
+    ship: Ship, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    upload = direct.upload_batch
+
+    def damaged(voyage: Voyage, backup_id: str, batch: SealedBatch) -> SentBatch:
+        """``before`` the upload; the other time it is the store that changed, and the spool is not blamed."""
+        sent = upload(voyage, backup_id, batch) if moment == "after" else None
+        path = ship.store.folder / sent.objects[0].name if sent else batch.parts[0].sealed.path
+        path.chmod(0o600)
+        path.write_bytes(path.read_bytes()[:-1] + b"?")
+        return sent or upload(voyage, backup_id, batch)
+
+    monkeypatch.setattr(direct, "upload_batch", damaged)
+    expected = "The spool holds other bytes" if moment == "before" else "reads back as"
+    with pytest.raises(ChecksumMismatch, match=expected):
+        ship.backup()
+    assert ship.catalog().entries == ()
 
 
 @pytest.mark.parametrize("fault", ["nothing", "truncated", "flipped"])
