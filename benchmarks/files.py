@@ -291,7 +291,10 @@ def main() -> None:
         for number in range(choice.rounds):
             print(f"round {number + 1} of {choice.rounds}", flush=True)
             trials += course.round(number, choice.only or [LIFEBOAT, *there])
-    modules = ("benchmarks.file_sailor", "lifeboat.adapters.sealing_child", "lifeboat.adapters.loading_child")
+    modules = (
+        "benchmarks.file_sailor",
+        *(f"lifeboat.adapters.{name}_child" for name in ("sealing", "transfer", "loading")),
+    )
     idle = {f"python -m {module}": idle_memory(module) for module in modules}
     choice.output.mkdir(parents=True, exist_ok=True)
     told = {

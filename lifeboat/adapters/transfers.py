@@ -128,8 +128,18 @@ def transfers(
         return
     label = f"connection to {target.label}"
     job = {"do": "open", "store": base64.b64encode(pickle.dumps(target)).decode()}
-    with crew.hire(TRANSFER_CHILD, job, label=label, deadline=deadline) as child:
+    with _turn(crew, label, check), crew.hire(TRANSFER_CHILD, job, label=label, deadline=deadline) as child:
         session = ChildTransfers(child, deadline, check)
         session.result(label)
         yield session
         session.close()
+
+
+@contextmanager
+def _turn(crew: Crew, label: str, check: Check) -> Iterator[None]:
+    while not crew.turns.acquire(timeout=1):
+        check(label)
+    try:
+        yield
+    finally:
+        crew.turns.release()

@@ -18,7 +18,7 @@ from support.sshd import SSHD, SshServer, account, public_line, running_sshd
 
 from lifeboat import clock
 from lifeboat.adapters import transfers as module
-from lifeboat.adapters.children import Crew
+from lifeboat.adapters.children import TRANSFERS, Crew
 from lifeboat.adapters.store_local import LocalTarget
 from lifeboat.adapters.store_sftp import SftpTarget
 from lifeboat.adapters.transfers import TRANSFER_CHILD, Digest, Transfers, transfers
@@ -88,8 +88,11 @@ def session(target: SftpTarget | LocalTarget, crew: Crew, *, limit: float = 60) 
 
 
 def children() -> list[int]:
-    found = psutil.Process().children(recursive=True)
-    return [child.pid for child in found if TRANSFER_CHILD in child.cmdline()]
+    found = []
+    for child in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            found += [child.pid] if TRANSFER_CHILD in child.cmdline() else []
+    return found
 
 
 def test_what_was_sent_comes_back_over_another_session(
@@ -174,6 +177,23 @@ def test_the_end_of_the_run_ends_a_transfer(server: SshServer, crew: Crew, spool
             crew.dismiss()
             store.send("a.age", spooled)
     assert not psutil.pid_exists(pid)
+
+
+@pytest.mark.usefixtures("in_child")
+def test_more_batches_than_turns_wait_for_theirs_and_go_when_the_run_ends(
+    server: SshServer, crew: Crew
+) -> None:
+    with contextlib.ExitStack() as opened:
+        for _ in range(TRANSFERS):
+            opened.enter_context(session(server.target(), crew))
+        assert len(children()) == TRANSFERS
+        with (
+            pytest.raises(TimeLimitExceeded, match="connection to sftp"),
+            session(server.target(), crew, limit=1),
+        ):
+            pytest.fail("one more than there are turns")
+    with session(server.target(), crew), session(server.target(), crew):
+        assert len(children()) == TRANSFERS, "turns come back, and so do children"
 
 
 @pytest.mark.usefixtures("in_child")
