@@ -20,12 +20,13 @@ import pyrage
 import zstandard
 
 from lifeboat.adapters.child_side import Lifeline, carry_out, tell
+from lifeboat.adapters.piece_reader import PieceReader
 from lifeboat.adapters.plain_sinks import FileSink, ProgramSink
 from lifeboat.adapters.store import StoreTarget
 from lifeboat.adapters.told_content import ContentFiles, RowSumFiles
 from lifeboat.adapters.tree_target import NewFiles, RestoreTarget
 from lifeboat.adapters.unpacking import FilesSink
-from lifeboat.errors import ChecksumMismatch, LifeboatError, RestoreFailed
+from lifeboat.errors import ChecksumMismatch, RestoreFailed
 from lifeboat.model.listing import unpacked_lines
 
 if TYPE_CHECKING:
@@ -36,34 +37,22 @@ TOGETHER = 2**17
 """Compressed bytes that are unpacked at once."""
 
 
-class SealedReader:
-    """The object on the store as the file that age reads; hashes and counts what it hands out.
+class SealedReader(PieceReader):
+    """The object on the store; hashes and counts what it hands out.
 
     Not ``hashing``, it only hands out: for files that have a SHA-256 each, of which the rest of a part is not read.
     """
 
     def __init__(self, chunks: Iterator[bytes], *, hashing: bool = True) -> None:
-        self._chunks = chunks
-        self._hashing = hashing
-        self._ready = memoryview(b"")
         self._digest = hashlib.sha256()
         self.size = 0
-        self.error: Exception | None = None
+        super().__init__(self._counted(chunks) if hashing else chunks)
 
-    def read(self, size: int = -1) -> bytes:
-        if not self._ready:
-            try:
-                chunk = next(self._chunks, b"")
-            except LifeboatError as error:
-                self.error = error  # age would report it as a DecryptError
-                raise
-            if self._hashing:
-                self._digest.update(chunk)
-                self.size += len(chunk)
-            self._ready = memoryview(chunk)
-        out = self._ready[:size] if size >= 0 else self._ready
-        self._ready = self._ready[len(out) :]
-        return bytes(out)
+    def _counted(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        for chunk in chunks:
+            self._digest.update(chunk)
+            self.size += len(chunk)
+            yield chunk
 
     def verify(self, job: dict[str, Any]) -> None:
         while self.read(2**20):

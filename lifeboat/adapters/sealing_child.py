@@ -20,6 +20,7 @@ import zstandard
 from lifeboat.adapters.child_side import Lifeline, tell
 from lifeboat.adapters.memory import keep_freed_memory
 from lifeboat.adapters.packing import pack_files
+from lifeboat.adapters.piece_reader import PieceReader
 from lifeboat.adapters.producers import (
     Discard,
     EndOfFile,
@@ -39,8 +40,8 @@ GRANT = 8 * 2**20
 """Sealed bytes written between two permissions of the spool; must equal ``spool.GRANT``."""
 
 
-class Producers:
-    """The producers' output, one after the other, as the file that age reads from (8 KiB at a time)."""
+class Producers(PieceReader):
+    """The producers' output, one after the other, compressed."""
 
     def __init__(self, jobs: list[dict[str, Any]], *, level: int, window_log: int) -> None:
         self._jobs = jobs
@@ -50,30 +51,13 @@ class Producers:
         self._zstd = zstandard.ZstdCompressor(compression_params=settings).compressobj()
         self.segments = Segments(next((job["part"] for job in jobs if job["kind"] == "pack"), None))
         self.complaints: list[str] = []
-        self.error: Exception | None = None
-        self.finished = False
         self.compressed = 0
-        self._pieces = self._compressed()
-        self._ready = memoryview(b"")
-
-    def read(self, size: int = -1) -> bytes:
-        while not self._ready:
-            try:
-                piece = next(self._pieces, None)
-            except Exception as error:
-                self.error = error  # age reports any reader's error as EncryptError: keep the real one
-                raise
-            if piece is None:
-                self.finished = True
-                return b""
-            self._ready = memoryview(piece)
-        out = self._ready[:size] if size >= 0 else self._ready
-        self._ready = self._ready[len(out) :]
-        return bytes(out)
+        self._output = self._compressed()
+        super().__init__(self._output)
 
     def close(self) -> None:
         """End the producer that still runs, when the part was given up."""
-        self._pieces.close()
+        self._output.close()
 
     def _compressed(self) -> Generator[bytes, None, None]:
         for job in self._jobs:
