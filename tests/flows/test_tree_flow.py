@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -96,6 +97,9 @@ def test_tree_is_of_the_moment_of_its_databases_and_a_live_one_of_its_own(harbou
 
 def test_second_backup_refers_to_what_did_not_change(harbour: Anchorage) -> None:
     policy = policy_of(harbour)
+    # What is no file travels in the index, and is counted in no row.
+    (harbour.folder / "documents" / "folder").mkdir()
+    (harbour.folder / "documents" / "link").symlink_to("1.txt")
     backup_environment("demo", policy=policy, only=["main/documents"])
     (harbour.folder / "documents" / "new.txt").write_text("new")
 
@@ -103,7 +107,10 @@ def test_second_backup_refers_to_what_did_not_change(harbour: Anchorage) -> None
 
     assert (outcome.state, outcome.files) == ("committed", 51)
     assert outcome.referenced_bytes > 0
-    assert "were on the store already" in artifacts()["backup-main-documents"].description
+    artifact = artifacts()["backup-main-documents"]
+    assert "were on the store already" in artifact.description
+    rows = [(row["part"], row["files"]) for row in json.loads(artifact.data)]
+    assert rows == [(1, "1"), ("1 of older backups", "50")]
 
 
 def test_tree_that_is_not_there_is_red_and_its_databases_are_committed(harbour: Anchorage) -> None:
