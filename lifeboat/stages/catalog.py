@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 
 from lifeboat.adapters.store import ObjectStat, Store
@@ -36,13 +37,14 @@ class StoreView:
 
 
 def read_whole(store: Store, name: str, limit: int = MANIFEST_LIMIT) -> bytes:
-    """A small object in memory; one over ``limit`` is returned cut, so that it fails its signature."""
-    data = bytearray()
+    """An object in memory; one over ``limit`` is returned cut, so that it fails its signature."""
+    data = io.BytesIO()  # it hands out what it holds; an index has 60 MB
     for chunk in store.read(name):
-        data += chunk
-        if len(data) > limit:
+        data.write(chunk)
+        if data.tell() > limit:
             break
-    return bytes(data[:limit])
+    data.truncate(limit)
+    return data.getvalue()
 
 
 def look(store: Store, environment: str, trusted: TrustedKeys, *, chain: str | None = None) -> StoreView:

@@ -40,8 +40,12 @@ def seal_index(packed: Iterable[bytes], recipients: Sequence[str], index_identit
 
 def open_index(sealed: bytes, identity: str) -> bytes:
     """The zstd frame of an index. Raises ``pyrage.DecryptError`` when the identity does not open it."""
-    packed: bytes = pyrage.decrypt(sealed, [pyrage.x25519.Identity.from_str(identity)])
-    return packed
+    packed = io.BytesIO()  # one copy of it in memory, where ``pyrage.decrypt`` holds two at its end
+    try:
+        pyrage.decrypt_io(io.BytesIO(sealed), packed, [pyrage.x25519.Identity.from_str(identity)])
+    except OSError as error:  # a chunk that is not authentic
+        raise pyrage.DecryptError(str(error)) from None
+    return packed.getvalue()
 
 
 class _Digest:

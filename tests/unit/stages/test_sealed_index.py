@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import pyrage
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -31,3 +32,26 @@ def test_what_ends_the_pieces_ends_the_sealing_under_its_own_name() -> None:
 
     with pytest.raises(SealingFailed, match="3 files are in no part"):
         seal_index(pieces(), RECIPIENTS, INDEX.identity)
+
+
+SEALED = seal_index([bytes(150_000)], RECIPIENTS, INDEX.identity)
+
+
+@given(st.integers(0, len(SEALED) - 1), st.integers(1, 255))
+def test_a_changed_byte_anywhere_does_not_open(place: int, change: int) -> None:
+    damaged = bytearray(SEALED)
+    damaged[place] ^= change
+
+    with pytest.raises(pyrage.DecryptError):
+        open_index(bytes(damaged), OPERATIONS.identity)
+
+
+@given(st.integers(0, len(SEALED) - 1))
+def test_an_index_that_was_cut_does_not_open(length: int) -> None:
+    with pytest.raises(pyrage.DecryptError):
+        open_index(SEALED[:length], OPERATIONS.identity)
+
+
+def test_another_identity_does_not_open_it() -> None:
+    with pytest.raises(pyrage.DecryptError, match="No matching keys"):
+        open_index(SEALED, new_identity().identity)
