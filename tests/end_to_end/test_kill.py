@@ -3,18 +3,15 @@ status tells the truth, and the next run needs no cleaning."""
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
 
-import psutil
 import pytest
 from support.folders import let_through
-from support.killing import MARK, killed
+from support.killing import MARK, insist_that_none_is_left, killed
 from support.postgres import MAJORS, dump_text
 from support.sailing import Ship
 from support.servers import FixedPassword
 
-from lifeboat import clock
 from lifeboat.adapters.postgres_cluster import Cluster
 from lifeboat.adapters.spool import sweep
 from lifeboat.adapters.store_local import LocalTarget
@@ -100,23 +97,8 @@ def ship(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ship]:
 def run_and_die(ship: Ship, action: str, step: str, moment: str, **arguments: object) -> None:
     """Run the action in a process that kills itself, and insist that it did and left no child behind."""
     killed(ship, action, step, moment, **arguments)
-    limit = clock.Deadline.after(5)
-    while (left := leftovers(ship)) and not limit.passed():
-        clock.sleep(0.1)
-    assert not left
-
-
-def leftovers(ship: Ship) -> list[str]:
-    """Processes that belong to the killed run: they carry its mark, or talk to its server."""
-    found = []
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error):
-            environment = process.environ()
-            if environment.get(MARK) == str(ship.folder) or environment.get("PGPORT") == str(
-                ship.server.port
-            ):
-                found.append(" ".join(process.cmdline()))
-    return found
+    # They carry its mark, or talk to its server.
+    insist_that_none_is_left(**{MARK: str(ship.folder)}, PGPORT=str(ship.server.port))
 
 
 def prove(ship: Ship) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import os
 import shutil
@@ -11,14 +10,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
-from support.killing import MARK, killed
+from support.killing import MARK, insist_that_none_is_left, killed
 from support.restoring import Place, files_below, place
 from support.sshd import SSHD
 from support.tree_sailing import TreeShip
 
-from lifeboat import clock
 from lifeboat.adapters.store_local import LocalTarget
 from lifeboat.adapters.tree_local import LocalTreeTarget
 from lifeboat.errors import RestoreFailed, RestoreRefused
@@ -59,15 +56,6 @@ def restore_and_die(ship: TreeShip, step: str, moment: str, **arguments: Any) ->
     killed(ship, "restore", step, moment, **arguments)
 
 
-def children_left(ship: TreeShip) -> list[int]:
-    found = []
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error):
-            if process.environ().get(MARK) == str(ship.folder):
-                found.append(process.pid)
-    return found
-
-
 STEPS = [
     ("tree begin", "before", 0),
     ("tree mark", "after", 0),
@@ -101,10 +89,7 @@ def test_killed_restore_is_gone_on_with(
 
     assert (restored.resumed, len(fetched)) == (done, 5 - done)
     assert verify_tree(ship.open(), there.target("back").tree(), keeps=keeps(there)).count == 0
-    limit = clock.Deadline.after(5)
-    while children_left(ship) and not limit.passed():
-        clock.sleep(0.1)
-    assert children_left(ship) == []
+    insist_that_none_is_left(**{MARK: str(ship.folder)})
     left = {finding.code for finding in restored.findings if "leftovers" in finding.code}
     # Only what died before it said whose it was cannot be gone on with.
     assert there.beside("back") == [] or (step, left) == ("tree begin", {"leftovers-of-other-restores"})

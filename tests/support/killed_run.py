@@ -23,6 +23,7 @@ STEPS = {
     "seal": "lifeboat.stages.encrypt:seal",
     "upload": "lifeboat.stages.direct:upload_batch",
     "send": "lifeboat.adapters.transfers:StoreTransfers.send",
+    "large send": "lifeboat.adapters.transfers:ChildTransfers.send",
     "check": "lifeboat.stages.direct:check_batch",
     "index": "lifeboat.stages.publish:_send_index",
     "commit": "lifeboat.stages.publish:_commit",
