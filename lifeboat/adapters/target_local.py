@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 _ORPHANS: Final = 10.0
 """Seconds in which the children of a restore that died end by themselves."""
 
+_FORKED: Final = 1.0
+"""Seconds in which a lock may outlive its holder: a child that was just being started has it until it is a program."""
+
 _BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
 _TAKEN: Final = (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR)
 
@@ -232,14 +235,13 @@ class LocalTarget:
         try:
             with self._opened(folder) as descriptor:
                 self._lock = os.dup(descriptor)
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not _locked(self._lock, _FORKED):
+                os.close(self._lock)
+                self._lock = -1
+                return None
             self._wait_for_orphans(folder + b"/" + TREE)
         except FileNotFoundError:
             return None  # its restore has just ended
-        except BlockingIOError:
-            os.close(self._lock)
-            self._lock = -1
-            return None
         except OSError as error:
             raise of_system(error, self.label, folder) from error
         return folder
@@ -247,18 +249,12 @@ class LocalTarget:
     def _wait_for_orphans(self, tree: bytes) -> None:
         if self.look(tree) is None:
             return
-        limit = clock.Deadline.after(_ORPHANS)
         with self._opened(tree) as descriptor:
-            while True:
-                with suppress(BlockingIOError):
-                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    return
-                if limit.passed():
-                    raise RestoreFailed(
-                        f"Something still writes into {shown(tree)} beside {self.label}, whose restore has ended.",
-                        hint="Look for processes of `lifeboat.adapters.loading_child` without a parent, and end them.",
-                    )
-                clock.sleep(0.05)
+            if not _locked(descriptor, _ORPHANS):
+                raise RestoreFailed(
+                    f"Something still writes into {shown(tree)} beside {self.label}, whose restore has ended.",
+                    hint="Look for processes of `lifeboat.adapters.loading_child` without a parent, and end them.",
+                )
 
     @_explained
     def files(self, folder: bytes, *, again: bool) -> LocalFiles:
@@ -283,3 +279,15 @@ class LocalTarget:
 
 def shown(path: bytes) -> str:
     return repr(os.fsdecode(path))
+
+
+def _locked(descriptor: int, seconds: float) -> bool:
+    """Whether nobody else has it locked, or not any more when the time is over; then it is ours."""
+    limit = clock.Deadline.after(seconds)
+    while True:
+        with suppress(BlockingIOError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        if limit.passed():
+            return False
+        clock.sleep(0.05)

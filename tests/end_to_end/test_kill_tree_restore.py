@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import threading
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -144,6 +145,23 @@ def test_restore_that_lives_shares_its_folder_with_nobody(ship: TreeShip, there:
     os.close(living)
     assert restored.resumed == 0
     assert there.beside("back") == [incomplete]
+
+
+@pytest.mark.parametrize("there", ["local"], indirect=True)
+def test_lock_that_outlives_its_restore_for_a_moment_is_waited_for(ship: TreeShip, there: Place) -> None:
+    """As a child has it that was just being started."""
+    restore_and_die(ship, "tree name", "before", folder=there.target("back"))
+    [incomplete] = there.beside("back")
+    dying = os.open(incomplete, os.O_RDONLY)
+    fcntl.flock(dying, fcntl.LOCK_EX)
+    timer = threading.Timer(0.3, os.close, [dying])
+    timer.start()
+
+    restored = ship.restore(there.target("back"))
+
+    timer.join()
+    assert restored.resumed == 5
+    assert there.beside("back") == []
 
 
 @pytest.mark.parametrize("there", ["sftp", "azure"], indirect=True)
