@@ -39,18 +39,18 @@ def failure_of(event: Event) -> LifeboatError:
     return error
 
 
-TRANSFERS: Final = 2
+TRANSFERS_AT_ONCE: Final = 2
 """Large batches that a run moves at once: two keep two processors busy, and every child takes 50 MiB."""
 
 
 class Crew:
     """All children of one run. Leaving the ``with`` block ends every one of them.
 
-    ``turns`` are taken by those who move a large batch, however many wait.
+    ``transfers`` admits those who move a large batch, however many wait.
     """
 
     def __init__(self) -> None:
-        self.turns = threading.Semaphore(TRANSFERS)
+        self.transfers = threading.Semaphore(TRANSFERS_AT_ONCE)
         self._children: set[Child] = set()
         self._at_rest: dict[str, list[Child]] = {}
         self._lock = threading.Lock()

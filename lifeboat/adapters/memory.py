@@ -21,7 +21,6 @@ def return_large_blocks() -> None:
     MiB with 28 MiB of it in use, and takes 199. Another C library has no such call and no such habit.
     """
     _mallopt(_M_MMAP_THRESHOLD, LARGE)
-    _mallopt(_M_TRIM_THRESHOLD, KEPT)
 
 
 def keep_freed_memory() -> None:

@@ -128,7 +128,10 @@ def transfers(
         return
     label = f"connection to {target.label}"
     job = {"do": "open", "store": base64.b64encode(pickle.dumps(target)).decode()}
-    with _turn(crew, label, check), crew.hire(TRANSFER_CHILD, job, label=label, deadline=deadline) as child:
+    with (
+        _admitted(crew, label, check),
+        crew.hire(TRANSFER_CHILD, job, label=label, deadline=deadline) as child,
+    ):
         session = ChildTransfers(child, deadline, check)
         session.result(label)
         yield session
@@ -136,10 +139,10 @@ def transfers(
 
 
 @contextmanager
-def _turn(crew: Crew, label: str, check: Check) -> Iterator[None]:
-    while not crew.turns.acquire(timeout=1):
+def _admitted(crew: Crew, label: str, check: Check) -> Iterator[None]:
+    while not crew.transfers.acquire(timeout=1):
         check(label)
     try:
         yield
     finally:
-        crew.turns.release()
+        crew.transfers.release()

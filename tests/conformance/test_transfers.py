@@ -18,7 +18,7 @@ from support.sshd import SSHD, SshServer, account, public_line, running_sshd
 
 from lifeboat import clock
 from lifeboat.adapters import transfers as module
-from lifeboat.adapters.children import TRANSFERS, Crew
+from lifeboat.adapters.children import TRANSFERS_AT_ONCE, Crew
 from lifeboat.adapters.store_local import LocalTarget
 from lifeboat.adapters.store_sftp import SftpTarget
 from lifeboat.adapters.transfers import TRANSFER_CHILD, Digest, Transfers, transfers
@@ -180,20 +180,18 @@ def test_the_end_of_the_run_ends_a_transfer(server: SshServer, crew: Crew, spool
 
 
 @pytest.mark.usefixtures("in_child")
-def test_more_batches_than_turns_wait_for_theirs_and_go_when_the_run_ends(
-    server: SshServer, crew: Crew
-) -> None:
+def test_more_batches_than_are_moved_at_once_wait(server: SshServer, crew: Crew) -> None:
     with contextlib.ExitStack() as opened:
-        for _ in range(TRANSFERS):
+        for _ in range(TRANSFERS_AT_ONCE):
             opened.enter_context(session(server.target(), crew))
-        assert len(children()) == TRANSFERS
+        assert len(children()) == TRANSFERS_AT_ONCE
         with (
             pytest.raises(TimeLimitExceeded, match="connection to sftp"),
             session(server.target(), crew, limit=1),
         ):
-            pytest.fail("one more than there are turns")
+            pytest.fail("one more than are moved at once")
     with session(server.target(), crew), session(server.target(), crew):
-        assert len(children()) == TRANSFERS, "turns come back, and so do children"
+        assert len(children()) == TRANSFERS_AT_ONCE, "places come back, and so do children"
 
 
 @pytest.mark.usefixtures("in_child")
