@@ -144,8 +144,8 @@ class SealedFile:
     def close(self) -> str:
         """Make it read-only; returns the SHA-256 of what was written.
 
-        Not forced to the disk: a spool is of no use to anybody after a crash, the upload compares every byte with this
-        digest, and what is sent before the system writes it out is never written at all (1.2 GB: 28 s, not 31).
+        Not forced to the disk: a spool is of no use to anybody after a crash, the read-back compares every byte with
+        this digest, and what is sent before the system writes it out is never written at all (1.2 GB: 28 s, not 31).
         """
         os.fchmod(self._descriptor, 0o400)
         if os.fstat(self._descriptor).st_size != self.size:
