@@ -88,10 +88,25 @@ def session(target: SftpTarget | LocalTarget, crew: Crew, *, limit: float = 60) 
 
 
 def children() -> list[int]:
-    found = []
+    """Transfer children that this test began: the crew of other tests may have some at rest."""
+    return sorted(_transfer_children() - OTHERS)
+
+
+OTHERS: set[int] = set()
+
+
+@pytest.fixture(autouse=True)
+def others() -> None:
+    OTHERS.clear()
+    OTHERS.update(_transfer_children())
+
+
+def _transfer_children() -> set[int]:
+    found = set()
     for child in psutil.Process().children(recursive=True):
         with contextlib.suppress(psutil.Error):
-            found += [child.pid] if TRANSFER_CHILD in child.cmdline() else []
+            if TRANSFER_CHILD in child.cmdline():
+                found.add(child.pid)
     return found
 
 
