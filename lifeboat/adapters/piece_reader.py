@@ -8,8 +8,8 @@ from collections.abc import Iterator
 class PieceReader:
     """Hands out pieces of any length 8 KiB at a time, as age asks for them.
 
-    age reports whatever ends its reading as an error of its own: ``error`` is the real one. ``finished`` once the last
-    byte was handed out.
+    age reports whatever ends its reading as an error of its own: ``error`` is the real one. ``finished`` once it was
+    told that there is no more.
     """
 
     def __init__(self, pieces: Iterator[bytes]) -> None:

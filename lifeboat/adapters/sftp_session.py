@@ -29,6 +29,7 @@ _GOODBYE: Final = 2.0
 """Seconds a session may take to end politely before its connection is cut."""
 
 _ACKNOWLEDGE_EVERY: Final = 0.002
+"""Seconds."""
 
 
 class SftpSession:
@@ -96,10 +97,9 @@ async def _acknowledging(connection: asyncssh.SSHClientConnection) -> AsyncItera
 
     async def acknowledge() -> None:
         line = connection.get_extra_info("socket")
-        with suppress(
-            OSError, AttributeError
-        ):  # a line that was lost is noticed by whoever waits for an answer
-            while True:
+        # A line that was lost is noticed by whoever waits for an answer.
+        with suppress(OSError):
+            while hasattr(socket, "TCP_QUICKACK"):
                 line.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
                 await asyncio.sleep(_ACKNOWLEDGE_EVERY)
 

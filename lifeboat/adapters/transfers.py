@@ -25,7 +25,8 @@ LARGE: Final = 32 * 2**20
 """Bytes that are worth a child: it takes as long to start as asyncssh takes for these."""
 
 Check = Callable[[str], None]
-"""Called with what is going on, before each chunk; raises when it may not."""
+"""Called with what is going on, raises when it may not: before each chunk, while a place is waited for, and when a
+child was ended at its time limit."""
 
 
 @dataclass(frozen=True)

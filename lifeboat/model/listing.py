@@ -16,6 +16,26 @@ from lifeboat.model.tree import Entry, EntryKind
 _BLOCK = 2**16
 
 
+class _Blocks:
+    """Gathers lines until they are a block."""
+
+    def __init__(self) -> None:
+        self._lines: list[str] = []
+        self._size = 0
+
+    def add(self, line: str) -> bytes:
+        """The block that is full with this line; nothing until then."""
+        self._lines.append(line)
+        self._size += len(line)
+        return self.rest() if self._size > _BLOCK else b""
+
+    def rest(self) -> bytes:
+        """What has been gathered since the last block."""
+        text = "".join(line + "\n" for line in self._lines)
+        self._lines, self._size = [], 0
+        return text.encode()
+
+
 class LinePacker:
     """Takes lines one by one; ``packed`` ends it.
 
@@ -25,25 +45,20 @@ class LinePacker:
 
     def __init__(self) -> None:
         self._packed = io.BytesIO()
-        self._gathered: list[str] = []
-        self._held = self.count = 0
+        self._blocks = _Blocks()
+        self.count = 0
 
     def add(self, line: str) -> None:
-        self._gathered.append(line)
         self.count += 1
-        self._held += len(line)
-        if self._held > _BLOCK:
-            self._flush()
+        self._pack(self._blocks.add(line))
 
     def packed(self) -> PackedLines:
-        self._flush()
+        self._pack(self._blocks.rest())
         return PackedLines(self._packed.getvalue(), self.count)
 
-    def _flush(self) -> None:
-        if self._gathered:
-            compressor = zstandard.ZstdCompressor(level=1, write_checksum=True)
-            self._packed.write(compressor.compress(_text(self._gathered)))
-            self._gathered, self._held = [], 0
+    def _pack(self, block: bytes) -> None:
+        if block:
+            self._packed.write(zstandard.ZstdCompressor(level=1, write_checksum=True).compress(block))
 
 
 class PackedLines:
@@ -75,21 +90,12 @@ def unpacked_lines(packed: bytes) -> Iterator[str]:
 def packed_in_pieces(lines: Iterable[str], level: int) -> Iterator[bytes]:
     """One zstd frame of lines that nobody wants whole in memory."""
     compressor = zstandard.ZstdCompressor(level=level, write_checksum=True).compressobj()
-    gathered: list[str] = []
-    held = 0
+    blocks = _Blocks()
     for line in lines:
-        gathered.append(line)
-        held += len(line)
-        if held > _BLOCK:
-            if piece := compressor.compress(_text(gathered)):
-                yield piece
-            gathered, held = [], 0
-    yield compressor.compress(_text(gathered))
+        if (block := blocks.add(line)) and (piece := compressor.compress(block)):
+            yield piece
+    yield compressor.compress(blocks.rest())
     yield compressor.flush()
-
-
-def _text(lines: Iterable[str]) -> bytes:
-    return "".join(line + "\n" for line in lines).encode()
 
 
 class Listing:

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import random
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from lifeboat.adapters.store_sftp import SftpTarget
 from lifeboat.adapters.transfers import TRANSFER_CHILD, Digest, Transfers, transfers
 from lifeboat.errors import (
     Cancelled,
+    LifeboatError,
     StoreError,
     StoreHostKeyMismatch,
     StoreObjectExists,
@@ -189,8 +191,11 @@ def test_the_end_of_the_run_ends_a_transfer(server: SshServer, crew: Crew, spool
         proxy.up.set(hold_after=2**20)
         with pytest.raises(Cancelled), session(server.target(port=proxy.port), crew) as store:
             (pid,) = children()
-            crew.dismiss()
+            ending = threading.Timer(0.5, crew.dismiss)
+            ending.start()
             store.send("a.age", spooled)
+        ending.join()
+    assert proxy.up.passed >= 2**20, "it was under way"
     assert not psutil.pid_exists(pid)
 
 
@@ -211,7 +216,7 @@ def test_more_batches_than_are_moved_at_once_wait(server: SshServer, crew: Crew)
 
 @pytest.mark.usefixtures("in_child")
 def test_a_child_that_dies_is_an_error(server: SshServer, crew: Crew, spooled: Path) -> None:
-    with pytest.raises(Exception, match="ended by signal 9"), session(server.target(), crew) as store:
+    with pytest.raises(LifeboatError, match="ended by signal 9"), session(server.target(), crew) as store:
         (pid,) = children()
         psutil.Process(pid).kill()
         store.send("a.age", spooled)
